@@ -1,0 +1,1 @@
+"""What exists: digests, references, runs and steps, and the bytes they name."""

@@ -1,0 +1,55 @@
+"""Every limit of the service, by name; `docs/limits.md` lists them with the error each gives."""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+MAX_JSON_BYTES: Final = 4 * MIB
+"""A JSON request body."""
+MAX_JSON_DEPTH: Final = 64
+"""Nesting of a JSON document."""
+MAX_INTEGER: Final = 2**53
+"""Largest absolute value of an integer: beyond it JSON readers disagree (RFC 7493 section 2.2)."""
+MAX_BLOB_BYTES: Final = 64 * 1024 * MIB
+"""One uploaded blob."""
+MAX_NAME: Final = 1024
+"""Characters of the name of an output, input, step or run."""
+MAX_URI: Final = 4096
+"""Characters of an artifact URI."""
+MAX_TEXT: Final = 64 * KIB
+"""Characters of one argument, parameter or environment value."""
+MAX_COMMAND: Final = 4096
+"""Arguments of a command."""
+MAX_MEMBERS: Final = 1000
+"""Parameters, environment variables or annotations of one object; references of one request."""
+MAX_INPUTS: Final = 10_000
+"""Inputs of one step."""
+MAX_OUTPUTS: Final = 1000
+"""Outputs of one step, and byproducts of one step: sigstore-go refuses more than 1,024 subjects."""
+MAX_RECORD_BYTES: Final = 16 * MIB
+"""One sealed record."""
+MAX_BATCH: Final = 256
+"""Records of one group commit, and so of one segment."""
+MAX_STEP_SECONDS: Final = 86_400
+"""Life of a step token."""
+DEFAULT_STEP_SECONDS: Final = 21_600
+"""Life of a step token when begin names none."""
+MAX_WAIT_SECONDS: Final = 30
+"""Longest `?wait=`."""
+MAX_PAGE: Final = 1000
+"""Entries of one page of a list."""
+MAX_LINEAGE_DEPTH: Final = 100
+"""Levels of one lineage query."""
+MAX_LINEAGE_STEPS: Final = 1000
+"""Steps of one lineage answer."""
+MAX_IDEMPOTENCY_KEY: Final = 200
+"""Characters of an `Idempotency-Key`."""
+IDEMPOTENCY_SECONDS: Final = 86_400
+"""How long an `Idempotency-Key` is remembered."""
+SMALL_BLOB_BYTES: Final = MIB
+"""Up to here the signer hashes a blob itself; larger ones need a worker's receipt."""
+STAGING_SECONDS: Final = 86_400
+"""After this an unfinished upload in `staging/` is swept."""
