@@ -1,0 +1,1 @@
+"""Where keys live: one module per key source."""
