@@ -9,7 +9,6 @@ import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from examples.demo.stage import Terminal, expect, say, scene
 
@@ -62,7 +61,7 @@ def upload_with_curl(terminal: Terminal) -> None:
     own = '-H "Authorization: Bearer $STEP_TOKEN"'
     _curl(asking, f"""{project} -d '{json.dumps(begin)}' "$CUSTODY_URL/v1/steps\"""")
     _curl(asking, f'{own} -T README.md {steps}/outputs/README.md"')
-    finish = f"""-H "Content-Type: application/json" -d '{{"outcome": "succeeded"}}'"""
+    finish = """-H "Content-Type: application/json" -d '{"outcome": "succeeded"}'"""
     answer = json.loads(_curl(asking, f'{own} {finish} {steps}/finish?wait=20"'))
     expect(answer["state"] == "signed", f"the step is {answer['state']}, not signed")
 
@@ -75,11 +74,13 @@ def keep_bundle(terminal: Terminal, wheel: str) -> None:
     """Fetch what is needed to verify `wheel` without the service: its bundle and the public key."""
     scene("Keep the evidence: the signed bundle, and the key whose fingerprint is CUSTODY_PIN")
     digest = hashlib.sha256((terminal.place / wheel).read_bytes()).hexdigest()
-    listed = _fetched(terminal, f"/v1/attestations?subject=sha256:{digest}")["attestations"]
+    listed = json.loads(_fetched(terminal, f"/v1/attestations?subject=sha256:{digest}"))["attestations"]
     expect(len(listed) == 1, f"{len(listed)} attestations where one was expected")
     bundle = _fetched(terminal, f"/v1/attestations/{listed[0]['digest']}")
-    (terminal.place / BUNDLE).write_text(json.dumps(bundle))
-    keys = _fetched(terminal, "/.well-known/custody/keys.json")["keys"]
+    named = f"sha256:{hashlib.sha256(bundle).hexdigest()}"
+    expect(named == listed[0]["digest"], "the bundle is not the one that was asked for")
+    (terminal.place / BUNDLE).write_bytes(bundle)
+    keys = json.loads(_fetched(terminal, "/.well-known/custody/keys.json"))["keys"]
     pinned = [key for key in keys if key["keyid"] in terminal.variables["CUSTODY_PIN"]]
     expect(len(pinned) == 1, "the pinned key is not among the published ones")
     (terminal.place / KEY).write_text(pinned[0]["public_key"])
@@ -87,13 +88,13 @@ def keep_bundle(terminal: Terminal, wheel: str) -> None:
     say(f"{KEY}: {pinned[0]['keyid']}")
 
 
-def _fetched(terminal: Terminal, path: str) -> Any:
+def _fetched(terminal: Terminal, path: str) -> bytes:
     request = urllib.request.Request(  # noqa: S310 - the address `custody-server env` gave
         terminal.variables["CUSTODY_URL"] + path,
         headers={"Authorization": f"Bearer {terminal.variables['CUSTODY_TOKEN']}"},
     )
     with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - as above
-        return json.load(answer)
+        return bytes(answer.read())
 
 
 def verify_offline(terminal: Terminal, wheel: str, tampered: Path) -> None:
