@@ -13,10 +13,9 @@ from typing import Final
 import orjson
 
 from artifacts.errors import EvidenceError
-from artifacts.limits import MAX_JSON_BYTES
 from artifacts.strict_json import JsonObject, JsonValue, loads
 from provenance import canonical_base64
-from provenance.dsse import Envelope
+from provenance.dsse import MAX_ENVELOPE_BYTES, Envelope
 
 BUNDLE_V03: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
 ACCEPTED_MEDIA_TYPES: Final = frozenset(
@@ -88,7 +87,7 @@ class Bundle:
         return {"certificate": {"rawBytes": canonical_base64.encode(self.certificates[0])}}
 
     @classmethod
-    def parse(cls, raw: bytes, *, max_bytes: int = MAX_JSON_BYTES) -> Bundle:
+    def parse(cls, raw: bytes, *, max_bytes: int = MAX_ENVELOPE_BYTES) -> Bundle:
         """Read a bundle that carries a DSSE envelope.
 
         Raises:
@@ -119,7 +118,7 @@ class Bundle:
         )
 
 
-def read_envelope(raw: bytes) -> Envelope:
+def read_envelope(raw: bytes, *, max_bytes: int = MAX_ENVELOPE_BYTES) -> Envelope:
     """Read an envelope, bare or inside a bundle.
 
     Raises:
@@ -127,7 +126,7 @@ def read_envelope(raw: bytes) -> Envelope:
         MalformedJsonError: `raw` is not strict JSON.
         EvidenceError: it is neither.
     """
-    value = loads(raw)
+    value = loads(raw, max_bytes=max_bytes)
     if isinstance(value, dict) and "mediaType" in value:
         return Bundle.from_dict(value).envelope
     return Envelope.from_dict(value)

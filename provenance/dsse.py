@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from artifacts.errors import EvidenceError, InvalidInputError
-from artifacts.limits import MAX_JSON_BYTES
+from artifacts.limits import MIB
 from artifacts.strict_json import JsonObject, JsonValue, loads
 from provenance import canonical_base64
 from provenance.keys import PublicKey
 
+MAX_ENVELOPE_BYTES: Final = 32 * MIB
+"""An envelope or bundle as JSON: the largest record, in base64, fits."""
 MAX_SIGNATURES: Final = 32
 """Signatures of one envelope; each costs a verification per key."""
 
@@ -42,7 +44,7 @@ class Envelope:
     signatures: tuple[Signature, ...]
 
     @classmethod
-    def parse(cls, raw: bytes, *, max_bytes: int = MAX_JSON_BYTES) -> Envelope:
+    def parse(cls, raw: bytes, *, max_bytes: int = MAX_ENVELOPE_BYTES) -> Envelope:
         """Read an envelope from JSON.
 
         Raises:
