@@ -6,10 +6,9 @@ clock by a margin. It must be the file system's own clock: that of a file server
 or of a kernel with a coarse tick, is not the one `time.time` reads.
 """
 
-import contextlib
 import errno
 import os
-import tempfile
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -18,9 +17,9 @@ NETWORK_MARGIN = 2_000_000_000
 
 _MOUNTS = "/proc/self/mounts"
 # Every "fuse" type counts as well: nobody knows what keeps time behind it.
-_NETWORK_TYPES = frozenset(
-    ("9p", "afs", "beegfs", "ceph", "cifs", "coda", "davfs", "gfs", "gfs2", "glusterfs", "gpfs", "lustre")
-    + ("ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "pvfs2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs")
+_NETWORK_TYPES = re.compile(
+    "fuse.*|9p|afs|beegfs|ceph|cifs|coda|davfs|gfs2?|glusterfs|gpfs|lustre|ncpfs|nfs4?|ocfs2|orangefs|pvfs2"
+    "|smb3|smbfs|vboxsf|virtiofs|vmhgfs"
 )
 
 
@@ -72,7 +71,7 @@ def is_network(directory: str, mounts: str = _MOUNTS) -> bool:
         # The last of equal mount points lies on top.
         if path.startswith(point) and len(point) >= longest:
             kind, longest = fields[2], len(point)
-    return not kind or kind in _NETWORK_TYPES or kind.startswith("fuse")
+    return not kind or _NETWORK_TYPES.fullmatch(kind) is not None
 
 
 def _unescaped(point: str) -> str:
@@ -90,7 +89,14 @@ def _touch(directory: str) -> os.stat_result:
             if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
                 raise
         else:
-            with contextlib.closing(os.fdopen(descriptor, "rb")):
+            try:
                 return os.fstat(descriptor)
-    with tempfile.TemporaryFile(dir=directory) as stream:
-        return os.fstat(stream.fileno())
+            finally:
+                os.close(descriptor)
+    path = f"{directory}/.custody-{os.urandom(8).hex()}"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.unlink(path)
+        return os.fstat(descriptor)
+    finally:
+        os.close(descriptor)

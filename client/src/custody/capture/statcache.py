@@ -20,7 +20,6 @@ import hashlib
 import os
 import stat
 import struct
-import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -172,7 +171,10 @@ def _write(path: str, content: bytes) -> None:
     found = os.lstat(folder)
     if found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o022:
         raise PermissionError(f"{folder} can be written by others")
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=".new-")
+    temporary = f"{folder}/.new-{os.urandom(8).hex()}"
+    descriptor = os.open(
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+    )
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
