@@ -49,9 +49,11 @@ docs: $(READY) ## write the generated pages again
 bench: $(READY) ## measure, each beside its peer
 	python -m benchmarks
 
-lock: $(READY) ## resolve requirements/dev.txt again
-	uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate --universal \
-		--python-version 3.11 --group dev pyproject.toml client/pyproject.toml -o requirements/dev.txt
+LOCK := uv pip compile -q --generate-hashes --no-emit-index-url --no-header --no-annotate --universal --python-version 3.11
+
+lock: $(READY) ## resolve requirements/ again
+	$(LOCK) --group dev pyproject.toml client/pyproject.toml -o requirements/dev.txt
+	$(LOCK) -c requirements/dev.txt pyproject.toml -o requirements/server.txt
 
 hooks: ## run the fast checks before every commit
 	git config core.hooksPath .githooks
