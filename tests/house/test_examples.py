@@ -1,0 +1,87 @@
+"""The examples do what they show."""
+
+import os
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from examples.demo.git_server import GitServer
+from examples.demo.stage import Terminal, UnexpectedError
+from tests.house.tree import ROOT
+
+QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1"}
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Terminal:
+    return Terminal(tmp_path, {**QUIET, "HOME": str(tmp_path)})
+
+
+@pytest.fixture
+def server(terminal: Terminal, tmp_path: Path) -> Iterator[GitServer]:
+    served = tmp_path / "served"
+    terminal.ask("git", "init", "-q", "--bare", "-b", "main", str(served / "empty.git"))
+    with GitServer(served) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.mark.slow
+def test_the_git_server_answers_a_clone(server: GitServer, terminal: Terminal, tmp_path: Path) -> None:
+    terminal.ask("git", "clone", "-q", f"{server.url}/empty.git", "copy")
+    assert (tmp_path / "copy/.git").is_dir()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["/absent.git/info/refs?service=git-upload-pack", "/../empty.git/HEAD"])
+def test_the_git_server_knows_only_what_it_serves(server: GitServer, path: str) -> None:
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(server.url + path)  # noqa: S310 - a loopback address of this test
+    with caught.value as refusal:
+        assert b"ref:" not in refusal.read()
+
+
+@pytest.mark.slow
+def test_the_git_server_takes_no_push(server: GitServer, terminal: Terminal) -> None:
+    terminal.ask("git", "clone", "-q", f"{server.url}/empty.git", "copy")
+    author = ("-c", "user.name=a", "-c", "user.email=a@example.invalid")
+    copy = terminal.at(terminal.place / "copy")
+    copy.ask("git", *author, "commit", "-q", "--allow-empty", "-m", "nothing")
+    with pytest.raises(UnexpectedError):
+        copy.ask("git", "push", "-q", "origin", "HEAD:main")
+
+
+def test_a_surprise_stops_the_demonstration(terminal: Terminal) -> None:
+    with pytest.raises(UnexpectedError, match="exited with 0 where 3 was expected"):
+        terminal.run(sys.executable, "-c", "pass", status=3)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_the_demonstration_ends_well(tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "CUSTODY_URL": "http://127.0.0.1:9",
+        "CUSTODY_PIN": "nobody",
+    }
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.demo"],
+        cwd=ROOT,
+        env={**environment, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Everything above was checked" in done.stdout
