@@ -129,12 +129,15 @@ def _quick_test(rules: Iterable[Rule]) -> Callable[[str], bool]:
         re.compile("|".join(wanted.others), re.IGNORECASE | re.DOTALL).fullmatch if wanted.others else None
     )
 
+    # Two characters rule out nearly every name before the longer comparison.
+    heads = frozenset(beginning[:2] for beginning in beginnings)
+
     def may_match(name: str) -> bool:
         lowered = name.lower()
         return (
             lowered in names
             or lowered[lowered.rfind(".") :] in endings
-            or lowered.startswith(beginnings)
+            or (lowered[:2] in heads and lowered.startswith(beginnings))
             or (pattern is not None and pattern(name) is not None)
         )
 
@@ -158,7 +161,7 @@ class _Shapes:
             self.others.append(last_segment(pattern) or "(?s:.+)")
         elif beginning[0] == last:
             self.names.add(last.lower())
-        elif beginning[0]:
+        elif len(beginning[0]) > 1:
             self.beginnings.add(beginning[0].lower())
         elif last.startswith("*.") and not re.search(r"[*?]", last[1:]):
             self.endings.add(last[last.rfind(".") :].lower())

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import repeat
 
 from custody.capture.errors import CaptureError
 from custody.capture.globs import path_regex
@@ -103,9 +104,10 @@ def snapshot(
     found = scan(root, ignore)
     files = found.files if only is None else {name: at for name, at in found.files.items() if only(name)}
     # Whole dictionaries at C speed: ten thousand look-ups are the price of a warm capture.
-    known = dict(zip(files, map(cache.entries.get, files.values()), strict=True))
-    missing = [name for name, raw in known.items() if raw is None]
-    digests = {name: raw for name, raw in known.items() if raw is not None}
+    digests = dict(zip(files, map(cache.entries.get, files.values(), repeat(b"")), strict=True))
+    missing = [name for name, raw in digests.items() if not raw]
+    for name in missing:
+        del digests[name]
     rest = _Missing(found, missing, cache, progress)
     rest.hash()
     for name, hashed in rest.done.items():

@@ -84,15 +84,13 @@ class _Walk:
                 continue
             try:
                 below = os.open(name, _DIRECTORY, dir_fd=descriptor)
-            except FileNotFoundError:
-                continue
-            except OSError:
-                self.skipped.append(Skipped(path, "unreadable"))
+            except OSError as error:
+                self._miss(path, error)
                 continue
             try:
                 self.into(below, path + "/", depth + 1)
-            except OSError:
-                self.skipped.append(Skipped(path, "unreadable"))
+            except OSError as error:
+                self._miss(path, error)
             finally:
                 os.close(below)
 
@@ -106,21 +104,25 @@ class _Walk:
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 name = entry.name
-                is_directory = entry.is_dir(follow_symlinks=False)
+                is_file = entry.is_file(follow_symlinks=False)
+                is_directory = not is_file and entry.is_dir(follow_symlinks=False)
                 if may_match(name) and ignored(prefix + name, is_directory):
                     self.ignored += 1
-                elif is_directory:
-                    directories.append(name)
-                elif entry.is_file(follow_symlinks=False):
+                elif is_file:
                     try:
                         files[prefix + name] = identity_of(entry.stat(follow_symlinks=False))
-                    except FileNotFoundError:
-                        continue
-                    except OSError:
-                        self.skipped.append(Skipped(prefix + name, "unreadable"))
+                    except OSError as error:
+                        self._miss(prefix + name, error)
+                elif is_directory:
+                    directories.append(name)
                 else:
                     self._skip(entry, prefix + name)
         return directories
+
+    def _miss(self, path: str, error: OSError) -> None:
+        """List what could not be read; what is gone meanwhile is simply not there."""
+        if not isinstance(error, FileNotFoundError):
+            self.skipped.append(Skipped(path, "unreadable"))
 
     def _skip(self, entry: "os.DirEntry[str]", path: str) -> None:
         try:
