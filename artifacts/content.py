@@ -1,0 +1,100 @@
+"""Taking bytes in and giving them out.
+
+The order of DESIGN section 6 for content-addressed writes: bytes, then receipt, then row.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterable
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from artifacts import layout, receipts
+from artifacts.clock import Clock, to_milliseconds
+from artifacts.db import Database
+from artifacts.digest import Digest
+from artifacts.errors import DigestMismatchError, NotFoundError
+from artifacts.limits import MAX_BLOB_BYTES
+from artifacts.queries import queue
+from artifacts.queries import receipts as receipt_queries
+from artifacts.receipts import Receipt
+from artifacts.storage.protocol import ObjectStore
+
+HASH = "hash"
+"""The queue of blobs to be read back; its topics are sha256 hex."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Bytes that are stored and have the api's receipt, and no row yet."""
+
+    digest: Digest
+    size: int
+
+
+class Content:
+    """The bytes of every project, each in its own world."""
+
+    def __init__(self, database: Database, store: ObjectStore, clock: Clock) -> None:
+        self._database = database
+        self._store = store
+        self._clock = clock
+
+    async def receive(
+        self, project: str, content: AsyncIterable[bytes], *, declared: Digest | None
+    ) -> Received:
+        """Keep `content` under its digest; durable when this returns.
+
+        Raises:
+            DigestMismatchError: the bytes do not hash to `declared`; nothing is left.
+            LimitExceededError: there are too many; nothing is left.
+        """
+        staged = await self._store.stage(content, at=self._clock.now(), limit=MAX_BLOB_BYTES)
+        if declared is not None and staged.digest != declared:
+            await self._store.discard(staged)
+            raise DigestMismatchError(
+                "other bytes arrived than were declared",
+                hint="the file changed while it was sent, or the digest is of another file",
+                declared=str(declared),
+                arrived=str(staged.digest),
+            )
+        await self._store.promote(staged, layout.blob(project, staged.digest))
+        receipt = Receipt(project, receipts.API, staged.digest, staged.size, staged.digest)
+        await receipts.write(self._store, receipt, at=self._clock.now())
+        return Received(staged.digest, staged.size)
+
+    async def note(self, connection: AsyncConnection, project: str, received: Received) -> bool:
+        """Write the row of `received` and let a worker read it back; return whether it was new."""
+        now = to_milliseconds(self._clock.now())
+        new = await receipt_queries.add_receipt(
+            connection, project, received.digest, kind=receipts.API, size=received.size, at=now
+        )
+        if new:
+            await queue.enqueue(connection, [(project, HASH, received.digest.hex)], available_at=now)
+        return new
+
+    async def size(self, project: str, digest: Digest) -> int:
+        """The size of a blob this project has proven.
+
+        Raises:
+            NotFoundError: it has not.
+        """
+        async with self._database.reading() as connection:
+            size = await receipt_queries.stored_size(connection, project, digest)
+        if size is None or digest.algorithm != "sha256":
+            raise NotFoundError("these bytes are not stored here", digest=str(digest))
+        return size
+
+    async def read_back(self, project: str, digest: Digest) -> Receipt:
+        """Hash what is stored under `digest`, write the worker's receipt, and return it."""
+        hasher = hashlib.sha256()
+        size = 0
+        async for piece in self._store.open(layout.blob(project, digest)):
+            hasher.update(piece)
+            size += len(piece)
+        found = Digest("sha256", hasher.hexdigest())
+        receipt = Receipt(project, receipts.WORKER, digest, size, found)
+        await receipts.write(self._store, receipt, at=self._clock.now())
+        return receipt

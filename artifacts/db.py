@@ -1,0 +1,78 @@
+"""Engines and sessions: who may write, and how SQLite is made to keep its word.
+
+SQLite: WAL with `synchronous=FULL`, so that a commit survives a power cut; every
+writing transaction is `BEGIN IMMEDIATE`, so that it queues for the lock instead of
+failing half-way (SQLAlchemy drops `FOR UPDATE SKIP LOCKED` there without a word).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+BUSY_TIMEOUT_MS = 30_000
+_WRITES = "custody_writes"
+
+
+class Database:
+    """One index. `reading` never blocks a writer; `writing` is one transaction, one at a time here."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._writers = engine.execution_options(**{_WRITES: True})
+        # Waiting here is fair and free; waiting in SQLite's busy loop is neither.
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A consistent snapshot; nothing may be written."""
+        async with self._engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed when the block ends, rolled back when it raises."""
+        async with self._turn, self._writers.begin() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+
+def connect(url: str) -> Database:
+    """Open the index at `url`, for example `sqlite+aiosqlite:////var/lib/custody/index.db`."""
+    engine = create_async_engine(url, pool_size=8, max_overflow=0, connect_args=_arguments(url))
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine.sync_engine, "connect", _prepare)
+        sa.event.listen(engine.sync_engine, "begin", _begin)
+    return Database(engine)
+
+
+def _arguments(url: str) -> dict[str, Any]:  # Any: passed on to the driver as it is
+    # Without isolation_level=None the driver opens transactions of its own, and late.
+    return {"isolation_level": None} if url.startswith("sqlite") else {}
+
+
+def _prepare(connection: Any, _record: object) -> None:  # Any: the driver's own connection
+    cursor = connection.cursor()
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "cache_size=-65536",
+        "temp_store=MEMORY",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,80 @@
+"""Where each object lies in the bucket; the only place that spells keys (`docs/formats.md`).
+
+Keys are built from validated parts alone: a project name, a ULID, hex digits, a date.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from artifacts.digest import Digest
+from artifacts.errors import InvalidInputError
+from artifacts.identifiers import checked_ulid
+from artifacts.steps import checked_project
+
+# One key: parts of plain characters; no part begins with a dot, so `..` cannot be spelled.
+_FORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
+STAGING = "staging"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """The name of an object; always relative, always without tricks."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if len(self.text) > 1000 or not _FORM.fullmatch(self.text):
+            raise InvalidInputError("not an object key", given=self.text[:200])
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _sharded(digest: Digest) -> str:
+    if digest.algorithm != "sha256":
+        raise InvalidInputError("bytes are kept under their sha256 only", given=str(digest))
+    return f"sha256/{digest.hex[:2]}/{digest.hex[2:4]}/{digest.hex}"
+
+
+def blob(project: str, digest: Digest) -> Key:
+    """The bytes of `digest` in `project`."""
+    return Key(f"projects/{checked_project(project)}/blobs/{_sharded(digest)}")
+
+
+def receipt(project: str, digest: Digest, kind: str) -> Key:
+    """The receipt that `kind` (`api` or `worker`) wrote for `digest`."""
+    if kind not in {"api", "worker"}:
+        raise InvalidInputError("not a kind of receipt", given=kind[:40])
+    return Key(f"projects/{checked_project(project)}/receipts/{kind}/{_sharded(digest)}.json")
+
+
+def segment(project: str, first_step: str, digest: Digest, at: datetime) -> Key:
+    """The segment of sealed records whose bytes have `digest` and whose first is `first_step`."""
+    month = f"{at.year:04d}/{at.month:02d}"
+    name = f"{checked_ulid(first_step)}-{digest.hex}.ndjson"
+    return Key(f"projects/{checked_project(project)}/records/{month}/{name}")
+
+
+def journal(project: str, ulid: str, digest: Digest, at: datetime) -> Key:
+    """A file of plain facts that are no record."""
+    month = f"{at.year:04d}/{at.month:02d}"
+    name = f"{checked_ulid(ulid)}-{digest.hex}.ndjson"
+    return Key(f"projects/{checked_project(project)}/journal/{month}/{name}")
+
+
+def attestation(digest: Digest) -> Key:
+    """The bundle whose bytes have `digest`."""
+    return Key(f"attestations/sha256/{Digest('sha256', digest.hex).hex}.json")
+
+
+def public_key(fingerprint: Digest) -> Key:
+    """The public key whose SubjectPublicKeyInfo has the sha256 `fingerprint`."""
+    return Key(f"control/keys/{fingerprint.hex}.json")
+
+
+def staging(ulid: str) -> Key:
+    """An upload under way."""
+    return Key(f"{STAGING}/{checked_ulid(ulid)}")

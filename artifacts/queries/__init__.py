@@ -1,0 +1,1 @@
+"""The only SQL of the service: connection first, domain types in and out, never a commit."""

@@ -1,0 +1,107 @@
+"""What was signed: written by the signer alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from artifacts.digest import Digest
+from artifacts.queries.addresses import address
+from artifacts.queries.dialect import insert_new, insert_one
+from artifacts.steps import StepState
+from artifacts.tables import attestation, attestation_subject, step
+
+
+@dataclass(frozen=True, slots=True)
+class AttestationRow:
+    """A signed statement: `digest` is that of its bundle's bytes."""
+
+    project: str
+    digest: Digest
+    step: str
+    builder_id: str
+    predicate_type: str
+    keyid: str
+    record_digest: Digest
+    signed_at: int
+
+
+async def add(connection: AsyncConnection, row: AttestationRow, subjects: Sequence[Digest]) -> bool:
+    """Remember a statement and what it is about; False where one stands for (step, builder)."""
+    values = {
+        "project": row.project,
+        "digest": row.digest.raw,
+        "step": row.step,
+        "builder_id": row.builder_id,
+        "predicate_type": row.predicate_type,
+        "keyid": row.keyid,
+        "record_digest": row.record_digest.raw,
+        "signed_at": row.signed_at,
+    }
+    if not await insert_one(connection, attestation, values):
+        return False
+    about = [
+        {"project": row.project, "address": address(digest), "attestation": row.digest.raw}
+        for digest in subjects
+    ]
+    await insert_new(connection, attestation_subject, about)
+    return True
+
+
+async def mark(connection: AsyncConnection, project: str, step_id: str, state: StepState) -> None:
+    """Move a sealed step to `signed` or `refused`; a step already there stays."""
+    await connection.execute(
+        sa.update(step)
+        .where(step.c.project == project, step.c.id == step_id, step.c.state == StepState.SEALED.value)
+        .values(state=state.value)
+    )
+
+
+_COLUMNS = [attestation.c[name] for name in AttestationRow.__dataclass_fields__]
+
+
+def _row(found: sa.Row[tuple[object, ...]]) -> AttestationRow:
+    named = found._asdict()
+    named["digest"] = Digest.sha256(named["digest"])
+    named["record_digest"] = Digest.sha256(named["record_digest"])
+    return AttestationRow(**named)
+
+
+async def of_steps(connection: AsyncConnection, project: str, steps: Sequence[str]) -> list[AttestationRow]:
+    """The statements about what `steps` did."""
+    found = await connection.execute(
+        sa.select(*_COLUMNS)
+        .where(attestation.c.project == project, attestation.c.step.in_(steps))
+        .order_by(attestation.c.signed_at, attestation.c.digest)
+    )
+    return [_row(row) for row in found]
+
+
+async def about(
+    connection: AsyncConnection, project: str, digest: Digest, *, limit: int
+) -> list[AttestationRow]:
+    """The statements whose subject is the artifact `digest`, newest first."""
+    same = sa.and_(
+        attestation.c.project == attestation_subject.c.project,
+        attestation.c.digest == attestation_subject.c.attestation,
+    )
+    found = await connection.execute(
+        sa.select(*_COLUMNS)
+        .join(attestation_subject, same)
+        .where(attestation_subject.c.project == project, attestation_subject.c.address == address(digest))
+        .order_by(attestation.c.signed_at.desc(), attestation.c.digest)
+        .limit(limit)
+    )
+    return [_row(row) for row in found]
+
+
+async def find(connection: AsyncConnection, project: str, digest: Digest) -> AttestationRow | None:
+    """The statement whose bundle has `digest`, if it belongs to `project`."""
+    found = await connection.execute(
+        sa.select(*_COLUMNS).where(attestation.c.project == project, attestation.c.digest == digest.raw)
+    )
+    row = found.one_or_none()
+    return _row(row) if row else None

@@ -1,0 +1,93 @@
+"""Recording artifacts and the names given to them, many at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from artifacts.queries.addresses import address
+from artifacts.queries.dialect import insert, insert_new
+from artifacts.refs import ArtifactRef
+from artifacts.tables import artifact, digest_alias, reference
+
+
+async def record_refs(
+    connection: AsyncConnection, refs: Sequence[tuple[str, ArtifactRef]], *, at: int
+) -> None:
+    """Remember each (project, reference): the artifact, its other digests, its names.
+
+    Safe to repeat and to race: unique keys decide. An artifact named again counts as
+    named now, which keeps it from being collected.
+    """
+    await _record_artifacts(connection, refs, at)
+    await insert_new(connection, digest_alias, list(_aliases(refs)))
+    await insert_new(connection, reference, list(_references(refs, at)))
+
+
+async def _record_artifacts(
+    connection: AsyncConnection, refs: Iterable[tuple[str, ArtifactRef]], at: int
+) -> None:
+    rows = {
+        (project, address(ref.digest)): {
+            "project": project,
+            "address": address(ref.digest),
+            "algorithm": ref.digest.algorithm,
+            "digest": ref.digest.raw,
+            "created_at": at,
+            "named_at": at,
+        }
+        for project, ref in refs
+    }
+    if rows:
+        adding = insert(connection, artifact)
+        renewing = adding.on_conflict_do_update(
+            index_elements=["project", "address"],
+            set_={"named_at": at},
+            where=artifact.c.named_at < at - RENEWAL_MS,
+        )
+        # Sorted, so that two transactions never wait for each other in a circle.
+        await connection.execute(renewing, [rows[key] for key in sorted(rows)])
+
+
+RENEWAL_MS = 60_000
+"""`named_at` is renewed at most once a minute: the grace period is counted in hours."""
+
+
+def _aliases(refs: Iterable[tuple[str, ArtifactRef]]) -> Iterable[dict[str, object]]:
+    for project, ref in refs:
+        for digest in ref.digests:
+            if digest != ref.digest:
+                yield {
+                    "project": project,
+                    "algorithm": digest.algorithm,
+                    "digest": digest.raw,
+                    "address": address(ref.digest),
+                }
+
+
+def _references(refs: Iterable[tuple[str, ArtifactRef]], at: int) -> Iterable[dict[str, object]]:
+    for project, ref in refs:
+        if ref.uri or ref.name:
+            yield {
+                "project": project,
+                "address": address(ref.digest),
+                "uri": ref.uri or "",
+                "name": ref.name or "",
+                "media_type": ref.media_type,
+                "recorded_at": at,
+            }
+
+
+async def is_recorded(connection: AsyncConnection, project: str, ref: ArtifactRef) -> bool:
+    """Whether exactly this (URI, name, digest) stands already."""
+    found = await connection.scalar(
+        sa.select(sa.literal(1)).where(
+            reference.c.project == project,
+            reference.c.address == address(ref.digest),
+            reference.c.uri == (ref.uri or ""),
+            reference.c.name == (ref.name or ""),
+        )
+    )
+    return found is not None

@@ -1,0 +1,176 @@
+"""What steps consumed and produced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from artifacts.digest import Digest
+from artifacts.errors import ConflictError, LimitExceededError
+from artifacts.limits import MAX_INPUTS, MAX_OUTPUTS
+from artifacts.queries.addresses import address
+from artifacts.queries.dialect import insert, insert_new
+from artifacts.refs import ArtifactRef
+from artifacts.steps import Role
+from artifacts.tables import artifact, step_input, step_output
+from artifacts.wire import canonical, reference_members
+
+
+@dataclass(frozen=True, slots=True)
+class ProductRow:
+    """An output or byproduct about to be recorded; its reference has a name."""
+
+    ref: ArtifactRef
+    role: Role
+    size: int | None = None
+    received: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Consumed:
+    """An input as it goes into the record."""
+
+    step: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """An output or byproduct as it goes into the record."""
+
+    step: str
+    role: str
+    body: str
+    size: int | None
+    received: bool
+
+
+def input_values(project: str, step_id: str, ref: ArtifactRef) -> dict[str, object]:
+    """The row of one input."""
+    return {
+        "project": project,
+        "step": step_id,
+        "address": address(ref.digest),
+        "uri": ref.uri or "",
+        "name": ref.name or "",
+        "body": canonical(reference_members(ref)),
+    }
+
+
+def output_values(project: str, step_id: str, product: ProductRow) -> dict[str, object]:
+    """The row of one output or byproduct."""
+    return {
+        "project": project,
+        "step": step_id,
+        "role": product.role.value,
+        "name": product.ref.name,
+        "address": address(product.ref.digest),
+        "size": product.size,
+        "received": product.received,
+        "body": canonical(reference_members(product.ref)),
+    }
+
+
+async def add_inputs(
+    connection: AsyncConnection, project: str, step_id: str, refs: Sequence[ArtifactRef]
+) -> int:
+    """Record inputs of one step; return how many were new.
+
+    Raises:
+        LimitExceededError: the step would have more than `MAX_INPUTS`.
+    """
+    mine = sa.and_(step_input.c.project == project, step_input.c.step == step_id)
+    before = await _count(connection, step_input, mine)
+    await insert_new(connection, step_input, [input_values(project, step_id, ref) for ref in refs])
+    after = await _count(connection, step_input, mine)
+    if after > MAX_INPUTS:
+        raise LimitExceededError(
+            f"a step has at most {MAX_INPUTS} inputs", hint="name a directory as one input", step=step_id
+        )
+    return after - before
+
+
+async def add_output(connection: AsyncConnection, project: str, step_id: str, product: ProductRow) -> bool:
+    """Record one output or byproduct; return whether it was new.
+
+    Raises:
+        ConflictError: that name stands for another digest.
+        LimitExceededError: the step would have more than `MAX_OUTPUTS` of that role.
+    """
+    mine = sa.and_(
+        step_output.c.project == project,
+        step_output.c.step == step_id,
+        step_output.c.role == product.role.value,
+    )
+    same_name = sa.and_(mine, step_output.c.name == product.ref.name)
+    known = await connection.scalar(sa.select(step_output.c.address).where(same_name))
+    if known is not None:
+        return await _again(connection, product, known, same_name)
+    if await _count(connection, step_output, mine) >= MAX_OUTPUTS:
+        raise LimitExceededError(
+            f"a step has at most {MAX_OUTPUTS} {product.role}s", hint="pack them into one file", step=step_id
+        )
+    values = output_values(project, step_id, product)
+    await connection.execute(insert(connection, step_output).values(values))
+    return True
+
+
+async def _again(
+    connection: AsyncConnection, product: ProductRow, known: bytes, same_name: sa.ColumnElement[bool]
+) -> bool:
+    if known != address(product.ref.digest):
+        raise ConflictError(
+            "an output of that name has another digest",
+            hint="outputs cannot change once recorded; give it another name",
+            name=product.ref.name,
+        )
+    if product.received:
+        # The bytes themselves have come now; what was a mere reference becomes more.
+        await connection.execute(
+            sa.update(step_output).where(same_name).values(received=True, size=product.size)
+        )
+    return False
+
+
+async def _count(connection: AsyncConnection, table: sa.Table, where: sa.ColumnElement[bool]) -> int:
+    counted = await connection.scalar(sa.select(sa.func.count()).select_from(table).where(where))
+    return int(counted or 0)
+
+
+async def inputs_of(connection: AsyncConnection, project: str, steps: Sequence[str]) -> list[Consumed]:
+    """Every input of `steps`, in the order of the record."""
+    found = await connection.execute(
+        sa.select(step_input.c.step, step_input.c.body)
+        .where(step_input.c.project == project, step_input.c.step.in_(steps))
+        .order_by(step_input.c.uri, step_input.c.name, step_input.c.address)
+    )
+    return [Consumed(*row) for row in found]
+
+
+async def outputs_of(connection: AsyncConnection, project: str, steps: Sequence[str]) -> list[Produced]:
+    """Every output and byproduct of `steps`, in the order of the record."""
+    columns = step_output.c
+    found = await connection.execute(
+        sa.select(columns.step, columns.role, columns.body, columns.size, columns.received)
+        .where(columns.project == project, columns.step.in_(steps))
+        .order_by(columns.name)
+    )
+    return [Produced(*row) for row in found]
+
+
+async def digests_of(connection: AsyncConnection, project: str, step_id: str) -> list[Digest]:
+    """The sha256 digests a step names as outputs or byproducts."""
+    same = sa.and_(artifact.c.project == step_output.c.project, artifact.c.address == step_output.c.address)
+    found = await connection.scalars(
+        sa.select(artifact.c.digest)
+        .join(step_output, same)
+        .where(
+            step_output.c.project == project,
+            step_output.c.step == step_id,
+            artifact.c.algorithm == "sha256",
+        )
+    )
+    return [Digest.sha256(raw) for raw in found]

@@ -1,0 +1,92 @@
+"""The queue: work taken by lease, and counted only under the attempt that took it.
+
+Both databases do it in one statement that is committed before the work begins. A
+worker that dies lets its lease run out; one that was merely slow finds that its attempt
+is no longer the current one, and its result does not count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from artifacts.queries.dialect import insert_new
+from artifacts.tables import queue
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One piece of work, leased."""
+
+    id: int
+    project: str
+    kind: str
+    topic: str
+    attempt: int
+
+
+async def enqueue(
+    connection: AsyncConnection, jobs: Sequence[tuple[str, str, str]], *, available_at: int
+) -> None:
+    """Add (project, kind, topic) to be done; what is waiting already waits once."""
+    rows = [
+        {"project": project, "kind": kind, "topic": topic, "available_at": available_at}
+        for project, kind, topic in jobs
+    ]
+    await insert_new(connection, queue, rows)
+
+
+async def waiting(connection: AsyncConnection, kind: str, *, now: int) -> bool:
+    """Whether anything could be taken; a read that blocks nobody."""
+    found = await connection.scalar(
+        sa.select(sa.literal(1))
+        .where(queue.c.kind == kind, queue.c.available_at <= now, queue.c.lease_until <= now)
+        .limit(1)
+    )
+    return found is not None
+
+
+async def take(
+    connection: AsyncConnection, kind: str, *, owner: str, now: int, lease_ms: int, limit: int
+) -> list[Job]:
+    """Lease up to `limit` jobs, oldest first. Commit before working on them."""
+    free = (
+        sa.select(queue.c.id)
+        .where(queue.c.kind == kind, queue.c.available_at <= now, queue.c.lease_until <= now)
+        .order_by(queue.c.available_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    taken = await connection.execute(
+        sa.update(queue)
+        .where(queue.c.id.in_(free))
+        .values(owner=owner, lease_until=now + lease_ms, attempt=queue.c.attempt + 1)
+        .returning(queue.c.id, queue.c.project, queue.c.kind, queue.c.topic, queue.c.attempt)
+    )
+    return [Job(*row) for row in taken]
+
+
+async def complete(connection: AsyncConnection, job: Job) -> bool:
+    """Take `job` off the queue; False where the lease was lost and the result must not count."""
+    gone = await connection.execute(
+        sa.delete(queue).where(queue.c.id == job.id, queue.c.attempt == job.attempt)
+    )
+    return gone.rowcount == 1
+
+
+async def postpone(connection: AsyncConnection, job: Job, *, until: int) -> None:
+    """Give `job` back, to be taken again after `until`."""
+    await connection.execute(
+        sa.update(queue)
+        .where(queue.c.id == job.id, queue.c.attempt == job.attempt)
+        .values(owner=None, lease_until=0, available_at=until)
+    )
+
+
+async def depth(connection: AsyncConnection) -> dict[str, int]:
+    """How many jobs of each kind wait or are under way."""
+    counted = await connection.execute(sa.select(queue.c.kind, sa.func.count()).group_by(queue.c.kind))
+    return dict(counted.tuples().all())

@@ -1,0 +1,152 @@
+"""From the decision to seal a step until its record is durable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from artifacts.digest import Digest
+from artifacts.layout import Key
+from artifacts.queries.dialect import insert
+from artifacts.steps import Role, StepState
+from artifacts.tables import step, step_dep, step_input, step_output
+
+_MAX_LINKS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A record that waits for its segment."""
+
+    project: str
+    step: str
+    finished_at: int
+    line: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a sealed record lies."""
+
+    segment: Key
+    start: int
+    length: int
+    digest: Digest
+
+
+async def decide(connection: AsyncConnection, line: Line, *, outcome: str, finished: str) -> None:
+    """Close the step and keep the bytes of its record: from here on it will be sealed."""
+    await connection.execute(
+        sa.update(step)
+        .where(step.c.project == line.project, step.c.id == line.step)
+        .values(
+            state=StepState.SEALING.value,
+            outcome=outcome,
+            finished=finished,
+            finished_at=line.finished_at,
+            record=line.line,
+            record_digest=Digest.of(line.line).raw,
+        )
+    )
+
+
+async def sealed(connection: AsyncConnection, project: str, places: Sequence[tuple[str, Place]]) -> None:
+    """Note where the records of steps lie; the bytes in the row have served."""
+    statement = (
+        sa.update(step)
+        .where(
+            step.c.project == project,
+            step.c.id == sa.bindparam("_id"),
+            step.c.state == StepState.SEALING.value,
+        )
+        .values(
+            state=StepState.SEALED.value,
+            record=None,
+            segment=sa.bindparam("_segment"),
+            segment_start=sa.bindparam("_start"),
+            segment_length=sa.bindparam("_length"),
+        )
+    )
+    rows = [
+        {"_id": id_, "_segment": str(place.segment), "_start": place.start, "_length": place.length}
+        for id_, place in places
+    ]
+    await connection.execute(statement, rows)
+
+
+async def left_sealing(connection: AsyncConnection, *, before: int, limit: int) -> list[Line]:
+    """Records decided before `before` whose segment never came: a crash left them."""
+    found = await connection.execute(
+        sa.select(step.c.project, step.c.id, step.c.finished_at, step.c.record)
+        .where(step.c.state == StepState.SEALING.value, step.c.finished_at < before)
+        .order_by(step.c.id)
+        .limit(limit)
+    )
+    return [Line(*row) for row in found]
+
+
+async def place_of(connection: AsyncConnection, project: str, step_id: str) -> Place | None:
+    """Where the record of a step lies, once it is sealed."""
+    found = await connection.execute(
+        sa.select(step.c.segment, step.c.segment_start, step.c.segment_length, step.c.record_digest).where(
+            step.c.project == project, step.c.id == step_id, step.c.segment.is_not(None)
+        )
+    )
+    row = found.one_or_none()
+    return Place(Key(row[0]), row[1], row[2], Digest.sha256(row[3])) if row else None
+
+
+async def link(connection: AsyncConnection, project: str, steps: Sequence[str]) -> None:
+    """Derive which steps used what others made, for steps just finished.
+
+    Each input links to the newest earlier producer of the same bytes: popular bytes (an
+    empty file, a licence) have thousands, and all of them would say no more.
+    """
+    made = step_output.alias()
+    producer = (
+        sa.select(made.c.step)
+        .where(
+            made.c.project == step_input.c.project,
+            made.c.address == step_input.c.address,
+            made.c.role == Role.OUTPUT.value,
+            made.c.step < step_input.c.step,
+        )
+        .order_by(made.c.step.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    used = (
+        sa.select(step_input.c.project, step_input.c.step, producer.label("dep"))
+        .where(step_input.c.project == project, step_input.c.step.in_(steps))
+        .subquery()
+    )
+    await _add_links(connection, sa.select(used).where(used.c.dep.is_not(None)).distinct())
+    await _add_links(connection, _late(project, steps))
+
+
+def _late(project: str, steps: Sequence[str]) -> sa.Select[tuple[str, str, str]]:
+    """Consumers that were recorded before the step that made their input (a client that was offline)."""
+    same = sa.and_(
+        step_input.c.project == step_output.c.project, step_input.c.address == step_output.c.address
+    )
+    return (
+        sa.select(step_input.c.project, step_input.c.step, step_output.c.step)
+        .join(step_output, same)
+        .where(
+            step_output.c.project == project,
+            step_output.c.step.in_(steps),
+            step_output.c.role == Role.OUTPUT.value,
+            step_input.c.step > step_output.c.step,
+        )
+        .distinct()
+        .limit(_MAX_LINKS)
+    )
+
+
+async def _add_links(connection: AsyncConnection, found: sa.Select[tuple[str, str, str]]) -> None:
+    await connection.execute(
+        insert(connection, step_dep).from_select(["project", "step", "dep"], found).on_conflict_do_nothing()
+    )

@@ -1,0 +1,168 @@
+"""Runs and steps: begin, add, look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from artifacts.clock import from_milliseconds, to_milliseconds
+from artifacts.errors import NotFoundError, StepFinishedError
+from artifacts.queries.dialect import insert_new, insert_one
+from artifacts.steps import Run, StepState
+from artifacts.tables import run, step, step_ledger
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """A step as the index knows it."""
+
+    id: str
+    project: str
+    run: str
+    name: str
+    principal: str
+    state: str
+    outcome: str | None
+    token_hash: bytes | None
+    began_at: int
+    expires_at: int
+    finished_at: int | None
+    begun: str
+    finished: str | None
+    record_digest: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """A state a step has entered, and what holds it there."""
+
+    state: str
+    at: int
+    reason: str | None
+
+
+_COLUMNS = [step.c[name] for name in StepRow.__dataclass_fields__]
+
+
+async def begin_run(connection: AsyncConnection, new: Run, *, found_by: str | None) -> bool:
+    """Remember a run; return whether it was new."""
+    row = {
+        "id": new.id,
+        "project": new.project,
+        "name": new.name,
+        "found_by": found_by,
+        "principal": new.principal,
+        "began_at": to_milliseconds(new.began_at),
+    }
+    return await insert_one(connection, run, row)
+
+
+async def find_run(
+    connection: AsyncConnection, project: str, *, id_: str | None = None, found_by: str | None = None
+) -> Run | None:
+    """The run with this id or findable name in `project`."""
+    same = run.c.id == id_ if id_ is not None else run.c.found_by == found_by
+    found = await connection.execute(
+        sa.select(run.c.id, run.c.project, run.c.name, run.c.principal, run.c.began_at).where(
+            run.c.project == project, same
+        )
+    )
+    row = found.one_or_none()
+    return Run(row.id, row.project, row.name, row.principal, from_milliseconds(row.began_at)) if row else None
+
+
+async def begin_step(connection: AsyncConnection, new: StepRow) -> bool:
+    """Remember a step that begins; return whether it was new."""
+    row = {name: getattr(new, name) for name in StepRow.__dataclass_fields__}
+    added = await insert_one(connection, step, row)
+    if added:
+        await enter(connection, new.project, [new.id], new.state, at=new.began_at)
+    return added
+
+
+async def find_step(connection: AsyncConnection, project: str, step_id: str) -> StepRow:
+    """The step `step_id` of `project`.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    found = await connection.execute(
+        sa.select(*_COLUMNS).where(step.c.id == step_id, step.c.project == project)
+    )
+    row = found.one_or_none()
+    if row is None:
+        raise NotFoundError("there is no such step", step=step_id)
+    return StepRow(*row)
+
+
+async def open_step(connection: AsyncConnection, project: str, step_id: str) -> StepRow:
+    """As `find_step`, and it can still be added to.
+
+    Raises:
+        NotFoundError: there is none.
+        StepFinishedError: it is sealed or being sealed.
+    """
+    row = await find_step(connection, project, step_id)
+    if row.state != StepState.OPEN:
+        raise StepFinishedError(
+            "the step is finished and takes nothing more",
+            hint="begin a new step",
+            step=step_id,
+            state=row.state,
+        )
+    return row
+
+
+async def expired(connection: AsyncConnection, *, now: int, limit: int) -> list[tuple[str, str]]:
+    """(project, step) of open steps whose token has expired."""
+    found = await connection.execute(
+        sa.select(step.c.project, step.c.id)
+        .where(step.c.state == StepState.OPEN, step.c.expires_at <= now)
+        .order_by(step.c.expires_at)
+        .limit(limit)
+    )
+    return list(found.tuples())
+
+
+async def enter(
+    connection: AsyncConnection,
+    project: str,
+    steps: Sequence[str],
+    state: str,
+    *,
+    at: int,
+    reason: str | None = None,
+) -> None:
+    """Note in the ledger that each of `steps` entered `state`; the first time counts."""
+    rows = [{"project": project, "step": id_, "state": state, "at": at, "reason": reason} for id_ in steps]
+    await insert_new(connection, step_ledger, rows)
+
+
+async def explain(
+    connection: AsyncConnection, project: str, step_id: str, state: str, *, reason: str | None
+) -> None:
+    """Say in the ledger what holds a step in `state`."""
+    await connection.execute(
+        sa.update(step_ledger)
+        .where(
+            step_ledger.c.project == project,
+            step_ledger.c.step == step_id,
+            step_ledger.c.state == state,
+        )
+        .values(reason=reason)
+    )
+
+
+async def ledger(connection: AsyncConnection, project: str, step_id: str) -> list[LedgerRow]:
+    """The states a step has entered, in order."""
+    found = await connection.execute(
+        sa.select(step_ledger.c.state, step_ledger.c.at, step_ledger.c.reason)
+        .where(step_ledger.c.project == project, step_ledger.c.step == step_id)
+        .order_by(step_ledger.c.at)
+    )
+    order = list(StepState)
+    rows = [LedgerRow(*row) for row in found]
+    return sorted(rows, key=lambda row: (row.at, order.index(StepState(row.state))))

@@ -1,0 +1,121 @@
+"""Projects, tokens and the requests they have already made."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from artifacts.queries.dialect import insert_one
+from artifacts.tables import idempotency, project, step, token
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """A project token, without the secret."""
+
+    id: str
+    project: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepTokenRow:
+    """A step token: the step it belongs to and when it ends."""
+
+    step: str
+    project: str
+    principal: str
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A request under an `Idempotency-Key`: reserved, and answered once `status` is set."""
+
+    body_digest: bytes
+    reserved_id: str
+    status: int | None
+    response: bytes | None
+
+
+def hashed(secret: str) -> bytes:
+    """What is kept of a token: its sha256. Tokens are 256 random bits, so no slow hash is needed."""
+    return hashlib.sha256(secret.encode()).digest()
+
+
+async def ensure_project(connection: AsyncConnection, name: str, *, at: int) -> bool:
+    """Make the project; return whether it was new."""
+    return await insert_one(connection, project, {"name": name, "created_at": at})
+
+
+async def add_token(connection: AsyncConnection, row: TokenRow, *, digest: bytes, at: int) -> bool:
+    """Keep a token by its hash; return whether it was new."""
+    values = {"id": row.id, "project": row.project, "hash": digest, "label": row.label, "created_at": at}
+    return await insert_one(connection, token, values)
+
+
+async def find_token(connection: AsyncConnection, digest: bytes) -> TokenRow | None:
+    """The project token with this hash, unless it was revoked."""
+    found = await connection.execute(
+        sa.select(token.c.id, token.c.project, token.c.label).where(
+            token.c.hash == digest, token.c.revoked_at.is_(None)
+        )
+    )
+    row = found.one_or_none()
+    return TokenRow(*row) if row else None
+
+
+async def find_step_token(connection: AsyncConnection, step_id: str, digest: bytes) -> StepTokenRow | None:
+    """The step `step_id` if this is the hash of its token."""
+    found = await connection.execute(
+        sa.select(step.c.id, step.c.project, step.c.principal, step.c.expires_at).where(
+            step.c.id == step_id, step.c.token_hash == digest
+        )
+    )
+    row = found.one_or_none()
+    return StepTokenRow(*row) if row else None
+
+
+def _same(scope: tuple[str, str, str, str]) -> sa.ColumnElement[bool]:
+    names = (idempotency.c.project, idempotency.c.principal, idempotency.c.route, idempotency.c.key)
+    return sa.and_(*(column == value for column, value in zip(names, scope, strict=True)))
+
+
+async def answered(connection: AsyncConnection, scope: tuple[str, str, str, str]) -> Answered | None:
+    """What is known under (project, principal, route, key)."""
+    columns = idempotency.c
+    found = await connection.execute(
+        sa.select(columns.body_digest, columns.reserved_id, columns.status, columns.response).where(
+            _same(scope)
+        )
+    )
+    row = found.one_or_none()
+    return Answered(*row) if row else None
+
+
+async def reserve(
+    connection: AsyncConnection, scope: tuple[str, str, str, str], *, body_digest: bytes, id_: str, at: int
+) -> bool:
+    """Claim a key for one body and one id; False where somebody has."""
+    names = ("project", "principal", "route", "key")
+    values = dict(zip(names, scope, strict=True))
+    more = {"body_digest": body_digest, "reserved_id": id_, "created_at": at}
+    return await insert_one(connection, idempotency, {**values, **more})
+
+
+async def answer(
+    connection: AsyncConnection, scope: tuple[str, str, str, str], *, status: int, response: bytes
+) -> None:
+    """Keep the answer for the next time."""
+    await connection.execute(
+        sa.update(idempotency).where(_same(scope)).values(status=status, response=response)
+    )
+
+
+async def forget_answers(connection: AsyncConnection, *, before: int) -> int:
+    """Drop keys older than `before`; return how many."""
+    gone = await connection.execute(sa.delete(idempotency).where(idempotency.c.created_at < before))
+    return gone.rowcount

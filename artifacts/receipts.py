@@ -1,0 +1,93 @@
+"""Receipts: small objects that say who hashed which bytes, and when.
+
+Nothing reads a blob without a receipt. `api` receipts are written by the process that
+took the bytes in; `worker` receipts by one that read them back from where they are
+served. The signer believes only the latter, or its own eyes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pydantic import ValidationError
+
+from artifacts import layout
+from artifacts.clock import written
+from artifacts.digest import Digest
+from artifacts.errors import CorruptedError, InvalidInputError, NotFoundError
+from artifacts.storage.protocol import ObjectStore
+from artifacts.strict_json import loads
+from artifacts.wire import Wire, canonical
+
+API = "api"
+WORKER = "worker"
+
+
+class _ReceiptBody(Wire):
+    receipt: Literal["custody/v1"]
+    kind: Literal["api", "worker"]
+    project: str
+    digest: str
+    size: int
+    hashed_at: str
+    found: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """`found` is what the bytes hashed to; it differs from `digest` where they are damaged."""
+
+    project: str
+    kind: str
+    digest: Digest
+    size: int
+    found: Digest
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bytes are what their name says."""
+        return self.found == self.digest
+
+
+async def write(store: ObjectStore, receipt: Receipt, *, at: datetime) -> None:
+    """Publish `receipt`; the first one of its kind stays."""
+    members = {
+        "receipt": "custody/v1",
+        "kind": receipt.kind,
+        "project": receipt.project,
+        "digest": str(receipt.digest),
+        "size": receipt.size,
+        "hashed_at": written(at),
+    }
+    if not receipt.holds:
+        members["found"] = str(receipt.found)
+    key = layout.receipt(receipt.project, receipt.digest, receipt.kind)
+    await store.put(key, canonical(members).encode())
+
+
+async def read(store: ObjectStore, project: str, digest: Digest, *, kind: str) -> Receipt | None:
+    """The receipt of `kind` for `digest`, or None.
+
+    Raises:
+        CorruptedError: there is an object in its place that is no such receipt.
+    """
+    try:
+        content = await store.read(layout.receipt(project, digest, kind))
+    except NotFoundError:
+        return None
+    try:
+        body = _ReceiptBody.model_validate(loads(content))
+        read_back = Receipt(
+            project=body.project,
+            kind=body.kind,
+            digest=Digest.parse(body.digest),
+            size=body.size,
+            found=Digest.parse(body.found or body.digest),
+        )
+    except (ValidationError, InvalidInputError) as error:
+        raise CorruptedError("the receipt is not one of ours", digest=str(digest)) from error
+    if (read_back.project, read_back.kind, read_back.digest) != (project, kind, digest):
+        raise CorruptedError("the receipt belongs elsewhere", digest=str(digest))
+    return read_back

@@ -1,0 +1,268 @@
+"""Recording what steps say and send, until they finish."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from artifacts import layout
+from artifacts.clock import Clock, from_milliseconds, to_milliseconds, written
+from artifacts.content import Content, Received
+from artifacts.db import Database
+from artifacts.digest import Digest, DigestSet
+from artifacts.errors import ConflictError, NotFoundError
+from artifacts.identifiers import new_ulid
+from artifacts.queries import facts, products, steps
+from artifacts.queries.products import ProductRow
+from artifacts.queries.steps import StepRow
+from artifacts.refs import ArtifactRef
+from artifacts.steps import Run, StepState
+from artifacts.storage.protocol import ObjectStore
+from artifacts.wire import canonical, reference_members
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """A request to begin a step; `begun` is the canonical text of its plan."""
+
+    project: str
+    principal: str
+    step: str
+    run: str | None
+    name: str
+    token_hash: bytes
+    begun: str
+    source: ArtifactRef | None
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How many references of a request were new, and how many stood already."""
+
+    recorded: int
+    known: int
+
+
+@dataclass(frozen=True, slots=True)
+class Arriving:
+    """An output whose bytes are on their way."""
+
+    name: str
+    role: Role
+    uri: str | None = None
+    media_type: str | None = None
+    declared: Digest | None = None
+    by_step: bool = False
+    """The step's own token sends them."""
+
+    def stored(self, taken: Received) -> ProductRow:
+        """The output once its bytes are stored."""
+        digests = DigestSet.only(taken.digest)
+        ref = ArtifactRef(digests, uri=self.uri, name=self.name, media_type=self.media_type)
+        return ProductRow(ref, self.role, taken.size, self.by_step)
+
+
+class Recorder:
+    """Writes facts about open steps. Every call may be repeated."""
+
+    def __init__(self, database: Database, store: ObjectStore, clock: Clock) -> None:
+        self._database = database
+        self._store = store
+        self._clock = clock
+        self._content = Content(database, store, clock)
+
+    def _now(self) -> int:
+        return to_milliseconds(self._clock.now())
+
+    async def begin_run(
+        self, project: str, principal: str, *, id_: str | None, name: str | None
+    ) -> tuple[Run, bool]:
+        """Begin or find a run; return it and whether it is new.
+
+        Raises:
+            ConflictError: that id or name belongs to somebody else.
+        """
+        now = self._clock.now()
+        wanted = Run(id_ or new_ulid(now), project, name or id_ or "run", principal, now)
+        async with self._database.writing() as connection:
+            found = await steps.find_run(connection, project, id_=id_, found_by=None if id_ else name)
+            if found is None:
+                if not await steps.begin_run(connection, wanted, found_by=name):
+                    raise ConflictError("another run has that name", name=name)
+                return wanted, True
+        return _own(found, principal), False
+
+    async def begin_step(self, beginning: Beginning) -> bool:
+        """Begin a step; return whether it is new.
+
+        Raises:
+            ConflictError: that id is known with other content, or its run is not the caller's.
+            NotFoundError: there is no such run.
+        """
+        now = self._now()
+        row = _row(beginning, now)
+        async with self._database.writing() as connection:
+            await self._run_for(connection, beginning)
+            if beginning.source is not None:
+                await facts.record_refs(connection, [(row.project, beginning.source)], at=now)
+            if await steps.begin_step(connection, row):
+                return True
+            known = await steps.find_step(connection, row.project, row.id)
+        if (known.begun, known.token_hash, known.principal, known.run) != (
+            row.begun,
+            row.token_hash,
+            row.principal,
+            row.run,
+        ):
+            raise ConflictError("a step of that id has begun with other content", step=row.id)
+        return False
+
+    async def _run_for(self, connection: AsyncConnection, beginning: Beginning) -> None:
+        if beginning.run is None:
+            at = self._clock.now()
+            own = Run(beginning.step, beginning.project, beginning.name, beginning.principal, at)
+            await steps.begin_run(connection, own, found_by=None)
+            return
+        found = await steps.find_run(connection, beginning.project, id_=beginning.run)
+        if found is None:
+            raise NotFoundError("there is no such run", hint="POST /v1/runs begins one", run=beginning.run)
+        _own(found, beginning.principal)
+
+    async def check_run(self, project: str, principal: str, run: str) -> None:
+        """Make sure `run` exists and is the caller's.
+
+        Raises:
+            NotFoundError: there is none.
+            ConflictError: it is somebody else's.
+        """
+        async with self._database.reading() as connection:
+            found = await steps.find_run(connection, project, id_=run)
+        if found is None:
+            raise NotFoundError("there is no such run", hint="POST /v1/runs begins one", run=run)
+        _own(found, principal)
+
+    async def add_inputs(self, project: str, step: str, refs: Sequence[ArtifactRef]) -> Counted:
+        """Record inputs of an open step.
+
+        Raises:
+            StepFinishedError: it is not open.
+        """
+        async with self._database.writing() as connection:
+            await steps.open_step(connection, project, step)
+            await facts.record_refs(connection, [(project, ref) for ref in refs], at=self._now())
+            new = await products.add_inputs(connection, project, step, refs)
+        return Counted(new, len(refs) - new)
+
+    async def add_outputs(self, project: str, step: str, rows: Sequence[ProductRow]) -> Counted:
+        """Record outputs of an open step whose bytes are stored, or live elsewhere.
+
+        Raises:
+            StepFinishedError: it is not open.
+            ConflictError: a name stands for another digest.
+        """
+        async with self._database.writing() as connection:
+            await steps.open_step(connection, project, step)
+            await facts.record_refs(connection, [(project, row.ref) for row in rows], at=self._now())
+            new = 0
+            for row in rows:
+                new += await products.add_output(connection, project, step, row)
+        return Counted(new, len(rows) - new)
+
+    async def receive_output(
+        self, project: str, step: str, arriving: Arriving, content: AsyncIterable[bytes]
+    ) -> tuple[ProductRow, bool]:
+        """Take in the bytes of an output; return it as recorded and whether it was new.
+
+        Raises:
+            StepFinishedError: the step is not open.
+            ConflictError: the name stands for another digest.
+            DigestMismatchError: other bytes arrived than declared.
+        """
+        async with self._database.reading() as connection:
+            await steps.open_step(connection, project, step)
+        taken = await self._content.receive(project, content, declared=arriving.declared)
+        stored = arriving.stored(taken)
+        async with self._database.writing() as connection:
+            await steps.open_step(connection, project, step)
+            await self._content.note(connection, project, taken)
+            await facts.record_refs(connection, [(project, stored.ref)], at=self._now())
+            new = await products.add_output(connection, project, step, stored)
+        return stored, new
+
+    async def receive_blob(
+        self, project: str, content: AsyncIterable[bytes], *, declared: Digest | None
+    ) -> tuple[Received, bool]:
+        """Take in bytes outside any step; return them and whether they were new here."""
+        taken = await self._content.receive(project, content, declared=declared)
+        ref = ArtifactRef(DigestSet.only(taken.digest))
+        async with self._database.writing() as connection:
+            new = await self._content.note(connection, project, taken)
+            await facts.record_refs(connection, [(project, ref)], at=self._now())
+        return taken, new
+
+    async def record_reference(self, project: str, principal: str, ref: ArtifactRef) -> bool:
+        """Record a reference outside any step; return whether it was new.
+
+        It is a plain fact, so the journal in the bucket has it before the index.
+        """
+        async with self._database.reading() as connection:
+            if await facts.is_recorded(connection, project, ref):
+                return False
+        at = self._clock.now()
+        fact = {"fact": "reference", "principal": principal, "recorded_at": written(at)}
+        line = canonical({**fact, "reference": reference_members(ref)}).encode() + b"\n"
+        await self._store.put(layout.journal(project, new_ulid(at), Digest.of(line), at), line)
+        async with self._database.writing() as connection:
+            await facts.record_refs(connection, [(project, ref)], at=to_milliseconds(at))
+        return True
+
+    async def step_page(self, project: str, step: str) -> StepRow:
+        """The step as the index knows it.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        async with self._database.reading() as connection:
+            return await steps.find_step(connection, project, step)
+
+    async def wait_signed(self, project: str, step: str, *, seconds: float) -> None:
+        """Return when the step is signed or refused, or after `seconds`."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        pause = 0.01
+        while asyncio.get_running_loop().time() < deadline:
+            row = await self.step_page(project, step)
+            if row.state in {StepState.SIGNED, StepState.REFUSED}:
+                return
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 0.1)
+
+
+def _own(found: Run, principal: str) -> Run:
+    if found.principal != principal:
+        raise ConflictError(
+            "that run belongs to somebody else", hint="a run is joined only by who began it", run=found.id
+        )
+    return found
+
+
+def _row(beginning: Beginning, now: int) -> StepRow:
+    return StepRow(
+        id=beginning.step,
+        project=beginning.project,
+        run=beginning.run or beginning.step,
+        name=beginning.name,
+        principal=beginning.principal,
+        state=StepState.OPEN.value,
+        outcome=None,
+        token_hash=beginning.token_hash,
+        began_at=to_milliseconds(from_milliseconds(now)),
+        expires_at=now + beginning.seconds * 1000,
+        finished_at=None,
+        begun=beginning.begun,
+        finished=None,
+        record_digest=None,
+    )

@@ -1,0 +1,148 @@
+"""Sealing: a finished step becomes a record that nothing can change.
+
+The order of DESIGN section 6: the row decides first and keeps the bytes (`sealing`),
+then the segment is durable, then the row says so (`sealed`) and the signer's queue knows.
+A crash after any of these leaves a state that `resume` completes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from artifacts import layout
+from artifacts.batcher import Batcher
+from artifacts.clock import Clock, from_milliseconds, to_milliseconds
+from artifacts.db import Database
+from artifacts.digest import Digest
+from artifacts.errors import ConflictError, CustodyError, StepFinishedError
+from artifacts.limits import MAX_BATCH
+from artifacts.queries import facts, queue, sealing, steps
+from artifacts.queries import whole as whole_queries
+from artifacts.queries.sealing import Line, Place
+from artifacts.record_lines import line_of
+from artifacts.steps import StepState
+from artifacts.storage.protocol import ObjectStore
+from artifacts.whole import WholeStep
+from artifacts.wire import FinishBody
+
+SIGN = "sign"
+"""The queue of sealed steps to be signed; its topics are step ids."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """A request to finish a step that was begun through the API."""
+
+    project: str
+    step: str
+    body: FinishBody
+    via: str = "step"
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The answer: the step is sealed; `new` is False where it was before."""
+
+    step: str
+    new: bool
+
+
+class Sealer:
+    """Seals finished steps in groups; safe to repeat, safe to race."""
+
+    def __init__(self, database: Database, store: ObjectStore, clock: Clock) -> None:
+        self._database = database
+        self._store = store
+        self._clock = clock
+        self._batches: Batcher[Finish | WholeStep, Sealed] = Batcher(self._commit, limit=MAX_BATCH)
+
+    async def seal(self, request: Finish | WholeStep) -> Sealed:
+        """Seal one step and return when its record is durable.
+
+        Raises:
+            StepFinishedError: it was finished before, and otherwise than now.
+            ConflictError: a whole step's id is known with other content.
+        """
+        return await self._batches.submit(request)
+
+    async def resume(self, *, before: int) -> int:
+        """Complete what a crash left `sealing`; return how many records were."""
+        async with self._database.reading() as connection:
+            lines = await sealing.left_sealing(connection, before=before, limit=MAX_BATCH)
+        await self._publish(lines)
+        return len(lines)
+
+    async def _commit(self, requests: Sequence[Finish | WholeStep]) -> list[Sealed | Exception]:
+        answers: list[Sealed | Exception] = []
+        lines: list[Line] = []
+        async with self._database.writing() as connection:
+            await self._take_in(connection, [r for r in requests if isinstance(r, WholeStep)])
+            for request in requests:
+                try:
+                    line = await self._decide(connection, request)
+                except CustodyError as error:
+                    answers.append(error)
+                    continue
+                answers.append(Sealed(request.step, new=line is not None))
+                if line is not None:
+                    lines.append(line)
+            for project, group in _by_project(lines):
+                await sealing.link(connection, project, [line.step for line in group])
+        await self._publish(lines)
+        return answers
+
+    async def _take_in(self, connection: AsyncConnection, wholes: Sequence[WholeStep]) -> None:
+        at = to_milliseconds(self._clock.now())
+        refs = [(whole.project, ref) for whole in wholes for ref in whole.references()]
+        await facts.record_refs(connection, refs, at=at)
+        for project in sorted({whole.project for whole in wholes}):
+            mine = [whole for whole in wholes if whole.project == project]
+            await whole_queries.record(connection, project, mine, at=at)
+
+    async def _decide(self, connection: AsyncConnection, request: Finish | WholeStep) -> Line | None:
+        row = await steps.find_step(connection, request.project, request.step)
+        if isinstance(request, WholeStep) and row.begun != request.begun:
+            raise ConflictError("a step of that id is recorded with other content", step=request.step)
+        finished = request.body.written()
+        if row.state != StepState.OPEN:
+            if row.finished != finished:
+                raise StepFinishedError(
+                    "the step was finished before, otherwise", step=row.id, outcome=row.outcome
+                )
+            return None
+        line = await line_of(connection, row, request.body, via=request.via, at=self._clock.now())
+        await sealing.decide(connection, line, outcome=request.body.outcome.value, finished=finished)
+        return line
+
+    async def _publish(self, lines: Sequence[Line]) -> None:
+        for project, group in _by_project(lines):
+            await self._publish_segment(project, group)
+
+    async def _publish_segment(self, project: str, lines: Sequence[Line]) -> None:
+        content = b"".join(line.line + b"\n" for line in lines)
+        at = from_milliseconds(lines[0].finished_at)
+        key = layout.segment(project, lines[0].step, Digest.of(content), at)
+        await self._store.put(key, content)
+        places: list[tuple[str, Place]] = []
+        start = 0
+        for line in lines:
+            places.append((line.step, Place(key, start, len(line.line), Digest.of(line.line))))
+            start += len(line.line) + 1
+        await self._note(project, places)
+
+    async def _note(self, project: str, places: Sequence[tuple[str, Place]]) -> None:
+        now = to_milliseconds(self._clock.now())
+        ids = [step for step, _ in places]
+        async with self._database.writing() as connection:
+            await sealing.sealed(connection, project, places)
+            await steps.enter(connection, project, ids, StepState.SEALED.value, at=now)
+            await queue.enqueue(connection, [(project, SIGN, id_) for id_ in ids], available_at=now)
+
+
+def _by_project(lines: Sequence[Line]) -> list[tuple[str, list[Line]]]:
+    ordered = sorted(lines, key=lambda line: (line.project, line.step))
+    return [(project, list(group)) for project, group in groupby(ordered, key=lambda line: line.project)]

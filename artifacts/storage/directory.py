@@ -1,0 +1,225 @@
+"""A directory as object store: tests, laptops, single nodes.
+
+The same promises as any other back end. A file is written under `staging/`, forced to
+the disk, and linked to its final name, which cannot replace an existing one; then the
+directory is forced to the disk. All paths are opened relative to one descriptor of the
+root and links are never followed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import hashlib
+import os
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from artifacts import layout
+from artifacts.digest import Digest
+from artifacts.errors import LimitExceededError, NotFoundError, UnavailableError
+from artifacts.identifiers import new_ulid
+from artifacts.layout import Key
+from artifacts.storage.durable import make_directories, sync, sync_directory
+from artifacts.storage.protocol import Listed, Staged
+
+_CHUNK = 1 << 20
+_THREADS = 8
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
+_T = TypeVar("_T")
+
+
+class DirectoryStore:
+    """Keeps objects as files under `root`; implements `ObjectStore`."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
+        self._known: set[str] = set()
+        self._directory(layout.STAGING)
+
+    async def stage(self, content: AsyncIterable[bytes], *, at: datetime, limit: int) -> Staged:
+        """Write to `staging/`, hashing on the way; see `ObjectStore.stage`."""
+        key = layout.staging(new_ulid(at))
+        descriptor = await self._run(lambda: os.open(str(key), _CREATE, 0o400, dir_fd=self._root))
+        try:
+            digest, size = await self._write_all(descriptor, content, limit)
+            await self._run(lambda: sync(descriptor))
+        except BaseException:
+            os.close(descriptor)
+            os.unlink(str(key), dir_fd=self._root)
+            raise
+        os.close(descriptor)
+        return Staged(key, digest, size)
+
+    async def _write_all(
+        self, descriptor: int, content: AsyncIterable[bytes], limit: int
+    ) -> tuple[Digest, int]:
+        hasher = hashlib.sha256()
+        size = 0
+
+        def write(piece: bytes) -> None:
+            hasher.update(piece)
+            _write(descriptor, piece)
+
+        async for piece in _gathered(content):
+            size += len(piece)
+            if size > limit:
+                raise LimitExceededError(f"the content is longer than {limit} bytes")
+            await self._run(lambda piece=piece: write(piece))  # type: ignore[misc]  # mypy cannot infer a lambda default
+        return Digest("sha256", hasher.hexdigest()), size
+
+    async def promote(self, staged: Staged, key: Key) -> None:
+        """Link the staged file to its final name; see `ObjectStore.promote`."""
+        await self._run(lambda: self._publish(str(staged.key), key))
+
+    async def discard(self, staged: Staged) -> None:
+        """Remove the staged file."""
+        await self.delete(staged.key)
+
+    async def put(self, key: Key, content: bytes) -> None:
+        """Write, sync and link in one go; see `ObjectStore.put`."""
+        await self._run(lambda: self._put(key, content))
+
+    async def open(self, key: Key, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """Read in pieces of 1 MiB; see `ObjectStore.open`."""
+        descriptor = await self._run(lambda: self._open(key))
+        try:
+            position, left = start, length
+            while left is None or left > 0:
+                want = _CHUNK if left is None else min(_CHUNK, left)
+                piece = await self._run(lambda w=want, p=position: os.pread(descriptor, w, p))  # type: ignore[misc]  # mypy cannot infer lambda defaults
+                if not piece:
+                    return
+                yield piece
+                position += len(piece)
+                left = None if left is None else left - len(piece)
+        finally:
+            os.close(descriptor)
+
+    async def read(self, key: Key, *, start: int = 0, length: int | None = None) -> bytes:
+        """Read in one piece; see `ObjectStore.read`."""
+        return await self._run(lambda: self._read(key, start, length))
+
+    async def size(self, key: Key) -> int | None:
+        """The size of the file; see `ObjectStore.size`."""
+        return await self._run(lambda: self._size(key))
+
+    async def delete(self, key: Key) -> None:
+        """Unlink the file; see `ObjectStore.delete`."""
+
+        def unlink() -> None:
+            try:
+                os.unlink(str(key), dir_fd=self._root)
+            except FileNotFoundError:
+                return
+
+        await self._run(unlink)
+
+    async def list(self, prefix: str) -> AsyncIterator[Listed]:
+        """Walk the directory that `prefix` names or lies in; see `ObjectStore.list`."""
+        for listed in await self._run(lambda: list(self._walk(prefix))):
+            yield listed
+
+    def close(self) -> None:
+        """Give back the descriptor and the threads."""
+        self._threads.shutdown()
+        os.close(self._root)
+
+    async def _run(self, call: Callable[[], _T]) -> _T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        except OSError as error:
+            if error.errno in _FULL:
+                raise UnavailableError(
+                    "the object store cannot be written",
+                    hint="check that its disk has room and is writable",
+                    reason=os.strerror(error.errno),
+                ) from error
+            raise
+
+    def _directory(self, path: str) -> None:
+        # Directories are never removed, so one that was seen needs no second look.
+        if path not in self._known:
+            make_directories(path, dir_fd=self._root)
+            self._known.add(path)
+
+    def _publish(self, staged: str, key: Key) -> None:
+        directory = os.path.dirname(str(key))
+        self._directory(directory)
+        # Where it exists already, whoever linked it may not have forced the entry to the disk yet.
+        with contextlib.suppress(FileExistsError):
+            os.link(staged, str(key), src_dir_fd=self._root, dst_dir_fd=self._root, follow_symlinks=False)
+        sync_directory(directory, dir_fd=self._root)
+        os.unlink(staged, dir_fd=self._root)
+
+    def _put(self, key: Key, content: bytes) -> None:
+        staged = str(layout.staging(new_ulid(datetime.now(UTC))))
+        descriptor = os.open(staged, _CREATE, 0o400, dir_fd=self._root)
+        try:
+            _write(descriptor, content)
+            sync(descriptor)
+        except BaseException:
+            os.unlink(staged, dir_fd=self._root)
+            raise
+        finally:
+            os.close(descriptor)
+        self._publish(staged, key)
+
+    def _open(self, key: Key) -> int:
+        try:
+            return os.open(str(key), _READ, dir_fd=self._root)
+        except FileNotFoundError as error:
+            raise NotFoundError("there is no such object", key=str(key)) from error
+
+    def _read(self, key: Key, start: int, length: int | None) -> bytes:
+        descriptor = self._open(key)
+        with os.fdopen(descriptor, "rb") as stream:
+            stream.seek(start)
+            return stream.read() if length is None else stream.read(length)
+
+    def _size(self, key: Key) -> int | None:
+        try:
+            return os.stat(str(key), dir_fd=self._root, follow_symlinks=False).st_size
+        except FileNotFoundError:
+            return None
+
+    def _walk(self, prefix: str) -> Iterator[Listed]:
+        top = os.path.dirname(prefix) or "."
+        try:
+            os.stat(top, dir_fd=self._root)
+        except FileNotFoundError:
+            return
+        for directory, _, names, descriptor in os.fwalk(top, dir_fd=self._root):
+            for name in names:
+                path = f"{directory}/{name}".removeprefix("./")
+                if path.startswith(prefix):
+                    found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                    yield Listed(Key(path), found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+
+
+def _write(descriptor: int, piece: bytes) -> None:
+    view = memoryview(piece)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+async def _gathered(content: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """Join small pieces: a hop to a thread costs more than hashing 64 KiB."""
+    held: list[bytes] = []
+    size = 0
+    async for piece in content:
+        held.append(piece)
+        size += len(piece)
+        if size >= _CHUNK:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)

@@ -1,0 +1,75 @@
+"""What every object store promises."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from artifacts.digest import Digest
+from artifacts.layout import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """An upload that is complete and hashed, and not yet published."""
+
+    key: Key
+    digest: Digest
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One object of a listing."""
+
+    key: Key
+    size: int
+    changed_at: datetime
+
+
+class ObjectStore(Protocol):
+    """Objects written once. Safe for concurrent use; every call may be retried.
+
+    There is no overwrite: promoting to, or putting at, a known key does nothing, because
+    keys name their content or were decided by the database. When `promote` or `put`
+    returns, the object survives a crash of the machine.
+
+    Raises `UnavailableError` when the back end does not answer.
+    """
+
+    async def stage(self, content: AsyncIterable[bytes], *, at: datetime, limit: int) -> Staged:
+        """Keep `content` under a random key and return its digest and size, hashed here.
+
+        Raises:
+            LimitExceededError: `content` is longer than `limit` bytes; nothing is kept.
+        """
+
+    async def promote(self, staged: Staged, key: Key) -> None:
+        """Publish exactly the bytes that were hashed under `key`, and end the staging."""
+
+    async def discard(self, staged: Staged) -> None:
+        """End a staging without publishing anything."""
+
+    async def put(self, key: Key, content: bytes) -> None:
+        """Publish `content` under `key`, whole or not at all."""
+
+    def open(self, key: Key, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """Read `length` bytes from `start`, or all to the end.
+
+        Raises:
+            NotFoundError: there is no such object.
+        """
+
+    async def read(self, key: Key, *, start: int = 0, length: int | None = None) -> bytes:
+        """As `open`, in one piece; for small objects."""
+
+    async def size(self, key: Key) -> int | None:
+        """The size in bytes, or None where there is no such object."""
+
+    async def delete(self, key: Key) -> None:
+        """Remove the object; nothing happens where there is none."""
+
+    def list(self, prefix: str) -> AsyncIterator[Listed]:
+        """Every object whose key begins with `prefix`, in no order."""
