@@ -19,7 +19,7 @@ from artifacts.queries import facts, products, steps
 from artifacts.queries.products import ProductRow
 from artifacts.queries.steps import StepRow
 from artifacts.refs import ArtifactRef
-from artifacts.steps import Run, StepState
+from artifacts.steps import Role, Run, StepState
 from artifacts.storage.protocol import ObjectStore
 from artifacts.wire import canonical, reference_members
 
