@@ -105,7 +105,7 @@ class Bundle:
             EvidenceError: it is not a bundle that carries a DSSE envelope.
         """
         bundle = _object(value, "a bundle", _TOP)
-        if bundle.get("mediaType") not in ACCEPTED_MEDIA_TYPES:
+        if str(bundle.get("mediaType")) not in ACCEPTED_MEDIA_TYPES:
             raise EvidenceError("not a Sigstore bundle of version 0.1 to 0.3")
         material = _object(bundle.get("verificationMaterial"), "verificationMaterial", _MATERIAL)
         hint, certificates = _key_material(material)

@@ -57,10 +57,10 @@ class Expectations:
                 raise InvalidInputError(f"{name} is text", given=str(given[name])[:200])
         if not isinstance(given.get("parameters"), Mapping | None):
             raise InvalidInputError("parameters is an object")
-        if given.get("minimum_label", Evidence.VERIFIED) not in _RANK:
+        label = given.get("minimum_label", Evidence.VERIFIED)
+        if not isinstance(label, str) or label not in _RANK:
             raise InvalidInputError("not a label", hint=f"one of {', '.join(Evidence)}")
-        label = Evidence(str(given.get("minimum_label", Evidence.VERIFIED)))
-        return cls(**{**given, "minimum_label": label})  # type: ignore[arg-type] # checked line by line above
+        return cls(**{**given, "minimum_label": Evidence(label)})  # type: ignore[arg-type] # checked line by line above
 
     def checks(self, provenance: Provenance, parameters_label: Evidence) -> Iterator[Check]:
         """Check each expectation against `provenance`.
@@ -116,7 +116,7 @@ def _origin_label(source: ResourceDescriptor, provenance: Provenance) -> Evidenc
     for dependency in provenance.build_definition.resolved_dependencies or ():
         if dependency.uri == source.uri and digests_agree(source.digest or {}, dependency.digest or {}):
             label = (dependency.annotations or {}).get("custody_origin")
-            return Evidence(label) if label in _RANK else None
+            return Evidence(label) if isinstance(label, str) and label in _RANK else None
     return None
 
 

@@ -1,0 +1,179 @@
+"""Attesting: from a sealed record to a stored, signed statement.
+
+This is all the signer does, and it trusts no row. For each step on its queue it
+
+1. reads the record *object*, recomputes its digest, and refuses a second statement for
+   the same (step, builder);
+2. accepts no proof of origin here: under `builders/local/v1` every fact is `reported`
+   unless the bytes themselves say more;
+3. derives project, builder, build type and key itself;
+4. takes claims about bytes only with a worker's receipt, or hashes them itself;
+5. uses the control plane's times, never the step's;
+6. enforces counts and sizes, by reading the record as strictly as a stranger's;
+7. signs one of a closed list of statements: provenance, or the record itself.
+
+There is no way to hand it a payload. Signing is deterministic, so a crash between any
+two of its writes ends in the same object and one row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from artifacts import layout
+from artifacts.clock import Clock, to_milliseconds
+from artifacts.db import Database
+from artifacts.digest import Digest
+from artifacts.errors import CorruptedError, EvidenceError, InvalidInputError, NotFoundError, UnavailableError
+from artifacts.queries import attestations, queue, sealing, steps
+from artifacts.queries.attestations import AttestationRow
+from artifacts.queries.queue import Job
+from artifacts.record_codec import decode
+from artifacts.records import Record
+from artifacts.steps import StepState
+from artifacts.storage.protocol import ObjectStore
+from provenance import record_statement, slsa
+from provenance.bundle import Bundle
+from provenance.predicate import PROVENANCE_V1
+from provenance.seen import AwaitingBytesError, labels
+from provenance.signing import Signer, sealed
+from provenance.writer import PAYLOAD_TYPE, encode
+
+BUILDER: Final = "/builders/local/v1"
+_AGAIN_MS: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """A statement about a step, its type, and what it is about."""
+
+    predicate_type: str
+    payload: bytes
+    subjects: tuple[Digest, ...]
+
+
+class Attester:
+    """Signs sealed steps under one builder with one key."""
+
+    def __init__(
+        self, database: Database, store: ObjectStore, clock: Clock, *, signer: Signer, public_url: str
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._clock = clock
+        self._signer = signer
+        self._public_url = public_url
+        self._builder_id = public_url + BUILDER
+
+    async def attest(self, job: Job) -> None:
+        """Sign the step that `job` names, refuse it for ever, or give the job back for later."""
+        try:
+            line = await self._record(job)
+            record = self._checked(job, line)
+            if await self._stands(job, Digest.of(line)):
+                await self._settle(job, StepState.SIGNED)
+                return
+            stated = await self._state(record, line)
+        except (AwaitingBytesError, UnavailableError) as error:
+            await self._later(job, error.message)
+        except (EvidenceError, CorruptedError, NotFoundError, InvalidInputError) as error:
+            await self._settle(job, StepState.REFUSED, reason=error.message)
+        else:
+            await self._sign(job, stated, Digest.of(line))
+
+    async def _record(self, job: Job) -> bytes:
+        """Steps 1 and 3: the record's bytes, from an object of the project that asks."""
+        async with self._database.reading() as connection:
+            place = await sealing.place_of(connection, job.project, job.topic)
+        if place is None:
+            raise UnavailableError("the record is not sealed yet")
+        if not str(place.segment).startswith(f"projects/{job.project}/records/"):
+            raise EvidenceError("the record lies outside its project")
+        line = await self._store.read(place.segment, start=place.start, length=place.length)
+        if Digest.of(line) != place.digest:
+            raise EvidenceError("the sealed record was changed")
+        return line
+
+    def _checked(self, job: Job, line: bytes) -> Record:
+        """Steps 3 and 6: the record follows its format and is about the step it is filed under."""
+        record = decode(line)
+        if (record.project, record.step) != (job.project, job.topic):
+            raise EvidenceError("the record is about another step", record=record.step)
+        return record
+
+    async def _stands(self, job: Job, record_digest: Digest) -> bool:
+        """Step 1: whether exactly this was signed before.
+
+        Raises:
+            EvidenceError: something else was.
+        """
+        async with self._database.reading() as connection:
+            for row in await attestations.of_steps(connection, job.project, [job.topic]):
+                if row.builder_id == self._builder_id:
+                    if row.record_digest != record_digest:
+                        raise EvidenceError("another record of this step is signed already")
+                    return True
+        return False
+
+    async def _state(self, record: Record, line: bytes) -> Stated:
+        """Steps 4, 5 and 7: one of the two statements this signer knows."""
+        digest = Digest.of(line)
+        seen = await labels(self._store, record)
+        if slsa.has_provenance(record):
+            provenance = slsa.statement(
+                record,
+                record_digest=digest,
+                builder_id=self._builder_id,
+                public_url=self._public_url,
+                labels=seen,
+            )
+            subjects = tuple(
+                Digest("sha256", subject["digest"]["sha256"])
+                for subject in provenance["subject"]
+                if "sha256" in subject["digest"]
+            )
+            return Stated(PROVENANCE_V1, encode(provenance), subjects)
+        stated = record_statement.statement(line, builder_id=self._builder_id, public_url=self._public_url)
+        return Stated(stated["predicateType"], encode(stated), (digest,))
+
+    async def _sign(self, job: Job, stated: Stated, record_digest: Digest) -> None:
+        envelope = sealed(PAYLOAD_TYPE, stated.payload, self._signer)
+        bundle = Bundle.of(envelope).to_bytes()
+        digest = Digest.of(bundle)
+        await self._store.put(layout.attestation(digest), bundle)
+        row = AttestationRow(
+            project=job.project,
+            digest=digest,
+            step=job.topic,
+            builder_id=self._builder_id,
+            predicate_type=stated.predicate_type,
+            keyid=self._signer.public_key.keyid,
+            record_digest=record_digest,
+            signed_at=to_milliseconds(self._clock.now()),
+        )
+        async with self._database.writing() as connection:
+            if await queue.complete(connection, job):
+                await attestations.add(connection, row, stated.subjects)
+                await self._enter(connection, job, StepState.SIGNED)
+
+    async def _settle(self, job: Job, state: StepState, *, reason: str | None = None) -> None:
+        async with self._database.writing() as connection:
+            if await queue.complete(connection, job):
+                await self._enter(connection, job, state, reason=reason)
+
+    async def _enter(
+        self, connection: AsyncConnection, job: Job, state: StepState, *, reason: str | None = None
+    ) -> None:
+        now = to_milliseconds(self._clock.now())
+        await attestations.mark(connection, job.project, job.topic, state)
+        await steps.enter(connection, job.project, [job.topic], state.value, at=now, reason=reason)
+        await steps.explain(connection, job.project, job.topic, StepState.SEALED.value, reason=None)
+
+    async def _later(self, job: Job, reason: str) -> None:
+        until = to_milliseconds(self._clock.now()) + _AGAIN_MS
+        async with self._database.writing() as connection:
+            await queue.postpone(connection, job, until=until)
+            await steps.explain(connection, job.project, job.topic, StepState.SEALED.value, reason=reason)

@@ -1,0 +1,81 @@
+"""Where an artifact came from, and where it went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from artifacts.digest import Digest
+from artifacts.limits import MAX_LINEAGE_STEPS
+from artifacts.queries import attestations, lineage
+from artifacts.queries.attestations import AttestationRow
+from artifacts.queries.lineage import TracedRef, TracedStep
+
+_MAX_REFS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class TracedLevel:
+    """A step met while tracing, how far from the start, and what it touched."""
+
+    step: TracedStep
+    level: int
+    inputs: tuple[TracedRef, ...]
+    outputs: tuple[TracedRef, ...]
+    attestations: tuple[AttestationRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The steps around an artifact, nearest first; `truncated` when there were more."""
+
+    steps: tuple[TracedLevel, ...]
+    truncated: bool
+
+
+async def trace(connection: AsyncConnection, project: str, root: Digest, *, up: bool, depth: int) -> Trace:
+    """Follow the artifact `root` through at most `depth` levels of steps.
+
+    Up: the steps that made it, those that made what they used, and so on. Down: the
+    steps that used it, and what was made from their outputs. Each step is met once, at
+    its nearest level, so circles end by themselves.
+    """
+    start = lineage.makers if up else lineage.users
+    found = await start(connection, project, root, limit=MAX_LINEAGE_STEPS + 1)
+    levels: dict[str, int] = dict.fromkeys(found[:MAX_LINEAGE_STEPS], 1)
+    truncated = len(found) > MAX_LINEAGE_STEPS
+    frontier = list(levels)
+    for level in range(2, depth + 1):
+        if not frontier or truncated:
+            break
+        limit = len(levels) + MAX_LINEAGE_STEPS
+        near = await lineage.next_level(connection, project, frontier, up=up, limit=limit)
+        new = [id_ for id_ in near if id_ not in levels]
+        room = MAX_LINEAGE_STEPS - len(levels)
+        truncated = len(new) > room
+        frontier = new[:room]
+        levels |= dict.fromkeys(frontier, level)
+    return Trace(await _described(connection, project, levels), truncated)
+
+
+async def _described(
+    connection: AsyncConnection, project: str, levels: dict[str, int]
+) -> tuple[TracedLevel, ...]:
+    ids = list(levels)
+    if not ids:
+        return ()
+    inputs = await lineage.inputs(connection, project, ids, limit=_MAX_REFS)
+    outputs = await lineage.outputs(connection, project, ids, limit=_MAX_REFS)
+    signed = await attestations.of_steps(connection, project, ids)
+    described = [
+        TracedLevel(
+            step=step,
+            level=levels[step.id],
+            inputs=tuple(ref for ref in inputs if ref.step == step.id),
+            outputs=tuple(ref for ref in outputs if ref.step == step.id),
+            attestations=tuple(row for row in signed if row.step == step.id),
+        )
+        for step in await lineage.details(connection, project, ids)
+    ]
+    return tuple(sorted(described, key=lambda one: (one.level, one.step.id)))

@@ -1,0 +1,86 @@
+"""What the signer sees of the bytes a record names: the only ground for a label."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from artifacts import layout, receipts
+from artifacts.digest import Digest
+from artifacts.errors import CustodyError, EvidenceError
+from artifacts.limits import SMALL_BLOB_BYTES
+from artifacts.records import Product, Record
+from artifacts.refs import ArtifactRef, Evidence
+from artifacts.storage.protocol import ObjectStore
+from provenance.slsa import REPORTED, ClaimLabels, RecordLabels
+
+_STORED = ClaimLabels(integrity=Evidence.VERIFIED)
+_RECEIVED = ClaimLabels(integrity=Evidence.VERIFIED, role=Evidence.OBSERVED)
+
+
+class AwaitingBytesError(CustodyError):
+    """A worker has not yet read back bytes that the record names; try again soon."""
+
+    slug = "awaiting-bytes"
+    title = "The bytes are not confirmed yet"
+
+
+async def labels(store: ObjectStore, record: Record) -> RecordLabels:
+    """Label every claim of `record` by what this process can see for itself.
+
+    `verified` integrity needs a worker's receipt, or bytes small enough to be hashed here.
+    `observed` needs that too, and the data plane's word that the step's token sent them.
+    All else is `reported`, whatever the record says.
+
+    Raises:
+        EvidenceError: stored bytes do not hash to their digest.
+        AwaitingBytesError: a worker's receipt is due.
+    """
+    return RecordLabels(
+        inputs=await _consumed(store, record.project, record.inputs),
+        outputs=await _produced(store, record, record.outputs),
+        byproducts=await _produced(store, record, record.byproducts),
+    )
+
+
+async def _consumed(store: ObjectStore, project: str, refs: Sequence[ArtifactRef]) -> tuple[ClaimLabels, ...]:
+    seen = []
+    for ref in refs:
+        confirmed = await _receipted(store, project, ref.digest)
+        seen.append(_STORED if confirmed else REPORTED)
+    return tuple(seen)
+
+
+async def _produced(
+    store: ObjectStore, record: Record, products: Sequence[Product]
+) -> tuple[ClaimLabels, ...]:
+    seen = []
+    for product in products:
+        stored = await _confirmed(store, record.project, product.ref.digest)
+        received = stored and product.received and record.via == "step"
+        seen.append(_RECEIVED if received else _STORED if stored else REPORTED)
+    return tuple(seen)
+
+
+async def _receipted(store: ObjectStore, project: str, digest: Digest) -> bool:
+    if digest.algorithm != "sha256":
+        return False
+    receipt = await receipts.read(store, project, digest, kind=receipts.WORKER)
+    if receipt is not None and not receipt.holds:
+        raise EvidenceError("stored bytes do not hash to their digest", digest=str(digest))
+    return receipt is not None
+
+
+async def _confirmed(store: ObjectStore, project: str, digest: Digest) -> bool:
+    if await _receipted(store, project, digest):
+        return True
+    if digest.algorithm != "sha256":
+        return False
+    key = layout.blob(project, digest)
+    size = await store.size(key)
+    if size is None:
+        return False
+    if size > SMALL_BLOB_BYTES:
+        raise AwaitingBytesError("a worker still has to read back what was uploaded", digest=str(digest))
+    if Digest.of(await store.read(key)) != digest:
+        raise EvidenceError("stored bytes do not hash to their digest", digest=str(digest))
+    return True
