@@ -91,7 +91,7 @@ class Ignore:
             locked.extend(SECRETS)
         self._locked = Rules.parse(locked, fold_case=True)
         self._open = Rules.parse([*(REGENERATED if defaults else ()), *lines])
-        self.may_match = _quick_test((*self._locked.rules, *self._open.rules))
+        self.may_match = quick_test((*self._locked.rules, *self._open.rules))
 
     @classmethod
     def load(cls, root: str | os.PathLike[str], *, allow_secrets: bool = False) -> "Ignore":
@@ -118,9 +118,9 @@ class Ignore:
         return self.ignored(path, is_directory)
 
 
-def _quick_test(rules: Iterable[Rule]) -> Callable[[str], bool]:
-    """Make a test of names that says yes whenever a rule may leave the name out."""
-    wanted = _Shapes()
+def quick_test(rules: Iterable[Rule], also: Iterable[str] = ()) -> Callable[[str], bool]:
+    """Make a test of names that says yes to `also` and whenever a rule may leave the name out."""
+    wanted = _Shapes({name.lower() for name in also})
     for rule in rules:
         if not rule.negated:
             wanted.add(rule.pattern)

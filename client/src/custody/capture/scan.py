@@ -8,9 +8,9 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from custody.capture.identity import Identity, identity_of
-from custody.capture.ignore import Ignore
 
 # One descriptor and one Python frame are held per level.
 MAX_DEPTH = 200
@@ -24,6 +24,17 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISCHR, "device"),
     (stat.S_ISBLK, "device"),
 )
+
+
+class Leaving(Protocol):
+    """Decides what a scan leaves out."""
+
+    @property
+    def may_match(self) -> Callable[[str], bool]:
+        """A quick test of a name alone; where it says no, `ignored` need not be asked."""
+
+    def ignored(self, path: str, is_directory: bool, /) -> bool:
+        """Whether `path` is left out, given that the directories above it are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +58,7 @@ class Scan:
     ignored: int
 
 
-def scan(root: str | os.PathLike[str], ignore: Ignore) -> Scan:
+def scan(root: str | os.PathLike[str], ignore: Leaving) -> Scan:
     """List every regular file below `root` that `ignore` leaves in.
 
     What disappears meanwhile is not listed; what cannot be read is listed as
@@ -70,7 +81,7 @@ def scan(root: str | os.PathLike[str], ignore: Ignore) -> Scan:
 class _Walk:
     """The state of one scan."""
 
-    ignore: Ignore
+    ignore: Leaving
     files: dict[str, Identity] = field(default_factory=dict)
     skipped: list[Skipped] = field(default_factory=list)
     ignored: int = 0
