@@ -16,6 +16,7 @@ CustodyError
 ├── EvidenceError            evidence is refused, for ever
 ├── CorruptedError           stored bytes are not what was written
 └── UnavailableError         try again later
+    └── AwaitingBytesError       a worker has not read the bytes back yet
 ```
 Errors carry facts, never HTTP; `api/problems.py` gives each class a status.
 """
@@ -134,3 +135,10 @@ class UnavailableError(CustodyError):
 
     slug = "unavailable"
     title = "Not available at the moment"
+
+
+class AwaitingBytesError(UnavailableError):
+    """A worker has not yet read back bytes that a record names."""
+
+    slug = "awaiting-bytes"
+    title = "The bytes are not confirmed yet"

@@ -38,7 +38,7 @@ from artifacts.storage.protocol import ObjectStore
 from provenance import record_statement, slsa
 from provenance.bundle import Bundle
 from provenance.predicate import PROVENANCE_V1
-from provenance.seen import AwaitingBytesError, labels
+from provenance.seen import labels
 from provenance.signing import Signer, sealed
 from provenance.writer import PAYLOAD_TYPE, encode
 
@@ -77,7 +77,7 @@ class Attester:
                 await self._settle(job, StepState.SIGNED)
                 return
             stated = await self._state(record, line)
-        except (AwaitingBytesError, UnavailableError) as error:
+        except UnavailableError as error:
             await self._later(job, error.message)
         except (EvidenceError, CorruptedError, NotFoundError, InvalidInputError) as error:
             await self._settle(job, StepState.REFUSED, reason=error.message)

@@ -65,17 +65,26 @@ async def _described(
     ids = list(levels)
     if not ids:
         return ()
-    inputs = await lineage.inputs(connection, project, ids, limit=_MAX_REFS)
-    outputs = await lineage.outputs(connection, project, ids, limit=_MAX_REFS)
-    signed = await attestations.of_steps(connection, project, ids)
+    inputs = _grouped(await lineage.inputs(connection, project, ids, limit=_MAX_REFS))
+    outputs = _grouped(await lineage.outputs(connection, project, ids, limit=_MAX_REFS))
+    signed: dict[str, list[AttestationRow]] = {}
+    for row in await attestations.of_steps(connection, project, ids):
+        signed.setdefault(row.step, []).append(row)
     described = [
         TracedLevel(
             step=step,
             level=levels[step.id],
-            inputs=tuple(ref for ref in inputs if ref.step == step.id),
-            outputs=tuple(ref for ref in outputs if ref.step == step.id),
-            attestations=tuple(row for row in signed if row.step == step.id),
+            inputs=tuple(inputs.get(step.id, ())),
+            outputs=tuple(outputs.get(step.id, ())),
+            attestations=tuple(signed.get(step.id, ())),
         )
         for step in await lineage.details(connection, project, ids)
     ]
     return tuple(sorted(described, key=lambda one: (one.level, one.step.id)))
+
+
+def _grouped(refs: list[TracedRef]) -> dict[str, list[TracedRef]]:
+    grouped: dict[str, list[TracedRef]] = {}
+    for ref in refs:
+        grouped.setdefault(ref.step, []).append(ref)
+    return grouped

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from artifacts import layout, receipts
 from artifacts.digest import Digest
-from artifacts.errors import CustodyError, EvidenceError
+from artifacts.errors import AwaitingBytesError, EvidenceError
 from artifacts.limits import SMALL_BLOB_BYTES
 from artifacts.records import Product, Record
 from artifacts.refs import ArtifactRef, Evidence
@@ -15,13 +15,6 @@ from provenance.slsa import REPORTED, ClaimLabels, RecordLabels
 
 _STORED = ClaimLabels(integrity=Evidence.VERIFIED)
 _RECEIVED = ClaimLabels(integrity=Evidence.VERIFIED, role=Evidence.OBSERVED)
-
-
-class AwaitingBytesError(CustodyError):
-    """A worker has not yet read back bytes that the record names; try again soon."""
-
-    slug = "awaiting-bytes"
-    title = "The bytes are not confirmed yet"
 
 
 async def labels(store: ObjectStore, record: Record) -> RecordLabels:

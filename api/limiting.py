@@ -1,0 +1,96 @@
+"""What surrounds every request: which hosts are served, how long a JSON body may be, its trace id."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from typing import Final
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.metrics import Metrics
+from api.problems import problem
+from artifacts.errors import CustodyError, InvalidInputError, LimitExceededError
+from artifacts.limits import MAX_JSON_BYTES
+
+_TRACEPARENT: Final = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_SAFE_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; style-src 'self'; frame-ancestors 'none'"),
+)
+_log = structlog.get_logger()
+
+
+class Edge:
+    """The outermost layer: pure ASGI, because it must see bodies before anything reads them."""
+
+    def __init__(self, app: ASGIApp, *, public_url: str, hosts: frozenset[str], metrics: Metrics) -> None:
+        self._app = app
+        self._public_url = public_url
+        self._hosts = hosts
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        scope["custody.trace_id"] = _trace_id(headers.get(b"traceparent", b""))
+        refused = self._refused(scope, headers)
+        if refused is not None:
+            error, status = refused
+            answer = problem(self._public_url, error, status=status, trace_id=scope["custody.trace_id"])
+            await answer(scope, receive, send)
+            return
+        await self._pass(scope, receive, send)
+
+    def _refused(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[CustodyError, int] | None:
+        host = _host(headers.get(b"host", b""))
+        if host not in self._hosts:
+            # The name is never believed and never repeated in a statement; a forged one may be
+            # DNS rebinding, so nothing at all is served under it.
+            hint = "set CUSTODY_ALLOWED_HOSTS to serve it"
+            return InvalidInputError("this host is not served here", hint=hint, host=host[:200]), 421
+        length = headers.get(b"content-length", b"0")
+        if _is_json(scope, headers) and length.isdigit() and int(length) > MAX_JSON_BYTES:
+            return LimitExceededError(f"a JSON body has at most {MAX_JSON_BYTES} bytes"), 413
+        return None
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        status = 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *_SAFE_HEADERS]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        finally:
+            # Labels come from the route's own template: what a caller writes is never a label.
+            route = getattr(scope.get("route"), "path", "unknown")
+            self._metrics.answered(scope["method"], route, status, time.perf_counter() - began)
+            _log.debug("request.answered", method=scope["method"], route=route, status=status)
+
+
+def _is_json(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+    return scope["method"] == "POST" and b"json" in headers.get(b"content-type", b"json").lower()
+
+
+def _host(header: bytes) -> str:
+    text = header.decode("latin-1").strip().lower()
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0]
+
+
+def _trace_id(traceparent: bytes) -> str:
+    """The caller's W3C trace id, or a new one."""
+    given = _TRACEPARENT.fullmatch(traceparent)
+    return given.group(1).decode() if given else secrets.token_hex(16)

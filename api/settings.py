@@ -1,0 +1,106 @@
+"""What an operator can set: read once from the environment, `CUSTODY_*`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Settings(BaseSettings):
+    """Every setting; `docs/settings.md` has a heading for each."""
+
+    model_config = SettingsConfigDict(env_prefix="CUSTODY_", frozen=True, extra="ignore")
+
+    data: Annotated[Path, Field(description="Folder of the embedded service: index, objects, keys.")] = Path(
+        "custody-data"
+    )
+    listen: Annotated[str, Field(description="Address and port the api listens on.")] = "127.0.0.1:8080"
+    public_url: Annotated[
+        str | None,
+        Field(description="The service's own address in statements; never taken from a request."),
+    ] = None
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Field(description="Host names served beside the one of the public URL, as a JSON list."),
+    ] = ()
+    database_url: Annotated[
+        str | None, Field(description="SQLAlchemy URL of the index; by default SQLite in the data folder.")
+    ] = None
+    log_level: Annotated[str, Field(description="debug, info, warning or error.")] = "info"
+
+    @field_validator("listen")
+    @classmethod
+    def _listen_has_a_port(cls, value: str) -> str:
+        host, colon, port = value.rpartition(":")
+        if not (host and colon and port.isdecimal() and int(port) < 65536):
+            raise ValueError("write it as host:port, for example 127.0.0.1:8080")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_url_is_plain(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("write it as http(s)://host[:port][/path]")
+        return value.rstrip("/")
+
+    @field_validator("log_level")
+    @classmethod
+    def _log_level_is_known(cls, value: str) -> str:
+        if value not in {"debug", "info", "warning", "error"}:
+            raise ValueError("use debug, info, warning or error")
+        return value
+
+    @property
+    def host(self) -> str:
+        """The address to bind."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """The port to bind."""
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def url(self) -> str:
+        """The public URL, or the one that follows from the listening address."""
+        if self.public_url is not None:
+            return self.public_url
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Every host name that may stand in a Host header, without port, lower case."""
+        named = {urlsplit(self.url).hostname or "", *self.allowed_hosts}
+        if self.host in _LOOPBACK:
+            named.update(_LOOPBACK)
+        return frozenset(host.strip("[]").lower() for host in named if host)
+
+    @property
+    def index_url(self) -> str:
+        """The SQLAlchemy URL of the index."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.data.absolute() / 'index' / 'custody.db'}"
+
+    @property
+    def objects(self) -> Path:
+        """The folder of the directory store."""
+        return self.data / "objects"
+
+    @property
+    def key_file(self) -> Path:
+        """The signing key; only the signer process opens its folder."""
+        return self.data / "keys" / "local-v1.pem"
+
+    @property
+    def token_file(self) -> Path:
+        """The first token, for `custody-server env`; the service itself keeps only its hash."""
+        return self.data / "token"
