@@ -43,7 +43,12 @@ def _row(action: argparse.Action) -> str:
         ", ".join(f"`{name}{_value(action)}`" for name in action.option_strings) or f"`{_positional(action)}`"
     )
     meaning = (action.help or "") % {"default": action.default, "prog": "", "const": action.const}
-    return f"| {names} | {meaning.replace('|', '&#124;')} |"
+    return f"| {_cell(names)} | {_cell(meaning)} |"
+
+
+def _cell(text: str) -> str:
+    """Keep a bar inside its cell, as GitHub's tables want it."""
+    return text.replace("|", "\\|")
 
 
 def _value(action: argparse.Action) -> str:
