@@ -1,0 +1,156 @@
+"""One step, from begin to finish: what `custody run` and `custody.step` have in common."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from custody import __version__
+from custody.contents import HashedFile, hashed
+from custody.errors import ContentError, RefusedError
+from custody.ids import new_step_token, new_ulid
+from custody.service import Service
+from custody.transport import Content, Patience, Transport
+from custody.wire import Document, text
+
+WAIT = 10
+"""Seconds to wait for the signature."""
+
+_MISMATCH = "digest-mismatch"
+_ABOUT_THIS_FILE = (409, 413, 415, 422)
+
+Sent = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """A file that a step made, under the name it has in the record."""
+
+    name: str
+    file: HashedFile
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What became of an output: the digest the service has, or why it has none."""
+
+    name: str
+    digest: str
+    size: int
+    how: str
+    trouble: str | None = None
+
+
+class Recording:
+    """A begun step. Everything after begin is done with the step's own token."""
+
+    def __init__(self, project: Service, step_id: str, token: str, page: Document) -> None:
+        self._project = project
+        self.step_id = step_id
+        self.token = token
+        self.page = page
+        self._own = Service(Transport(project.shown, token, patience=Patience()))
+
+    @property
+    def project(self) -> str:
+        """The project that the step belongs to, as the service says."""
+        return text(self.page, "project")
+
+    @property
+    def address(self) -> str:
+        """Where the service is, as one writes it."""
+        return self._project.shown
+
+    def add_inputs(self, inputs: Sequence[Mapping[str, object]]) -> None:
+        """Record what the step consumed."""
+        if inputs:
+            self._own.add_inputs(self.step_id, inputs)
+
+    def keep(self, produced: Sequence[Produced], *, sent: Sent | None = None) -> list[Kept]:
+        """Record outputs; upload the content that the service does not have.
+
+        Args:
+            produced: The files.
+            sent: Told the number of bytes of each output that is done.
+
+        Returns:
+            What became of each, in the same order.
+        """
+        missing = self._project.missing(list(dict.fromkeys(one.file.digest for one in produced)))
+        found: dict[str, Kept] = {}
+        by_reference: list[Produced] = []
+        for one in produced:
+            if one.file.digest in missing:
+                found[one.name] = kept = self._upload(one)
+                # The same content under another name needs no second upload.
+                missing.discard(kept.digest)
+            else:
+                by_reference.append(one)
+            if sent is not None:
+                sent(one.file.size)
+        self._refer(by_reference, found)
+        return [found[one.name] for one in produced]
+
+    def keep_bytes(self, name: str, content: Content, sha256: str) -> Kept:
+        """Upload a byproduct: a log, a list."""
+        stored = self._own.put_output(self.step_id, name, content, sha256, role="byproduct")
+        return Kept(name, stored, content.size, "stored")
+
+    def finish(self, ending: Mapping[str, object]) -> Document:
+        """Finish the step and wait a little for its signature."""
+        self.page = self._own.finish(self.step_id, ending, wait=WAIT)
+        return self.page
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._own.transport.close()
+
+    def _refer(self, produced: Sequence[Produced], found: dict[str, Kept]) -> None:
+        references = [{"name": one.name, "digest": {"sha256": one.file.sha256}} for one in produced]
+        if references:
+            self._own.add_outputs(self.step_id, references)
+        for one in produced:
+            found[one.name] = Kept(one.name, one.file.digest, one.file.size, "already stored")
+
+    def _upload(self, one: Produced) -> Kept:
+        """Upload one output; hash it again, once, if it is no longer what was hashed."""
+        try:
+            try:
+                return self._send(one.name, one.file)
+            except (RefusedError, ContentError) as error:
+                if isinstance(error, RefusedError) and error.slug != _MISMATCH:
+                    raise
+                return self._send(one.name, hashed(one.file.path))
+        except (RefusedError, ContentError) as error:
+            if isinstance(error, RefusedError) and error.code not in _ABOUT_THIS_FILE:
+                raise
+            changing = isinstance(error, RefusedError) and error.slug == _MISMATCH
+            trouble = "keeps changing while it is uploaded" if changing else error.message
+            return Kept(one.name, one.file.digest, one.file.size, "not stored", trouble)
+
+    def _send(self, name: str, file: HashedFile) -> Kept:
+        stored = self._own.put_output(self.step_id, name, file.content(), file.sha256)
+        return Kept(name, stored, file.size, "stored")
+
+
+def begin(project: Service, facts: Mapping[str, object], *, run: str | None) -> Recording:
+    """Begin a step that is described by `facts`.
+
+    Id and token are chosen here and the service learns only the hash of the token, so a
+    repeated request finds the same step and nobody who reads the database can write to it.
+
+    Raises:
+        ServiceError: The service did not take it.
+    """
+    step_id, token = new_ulid(), new_step_token()
+    body: dict[str, object] = {
+        **facts,
+        "id": step_id,
+        "token_sha256": hashlib.sha256(token.encode()).hexdigest(),
+        "client": f"custody/{__version__}",
+    }
+    if run is not None:
+        body["run"] = run
+    page = project.begin(body)
+    return Recording(project, step_id, token, page)

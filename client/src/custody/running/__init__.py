@@ -1,0 +1,1 @@
+"""What `custody run` does around a command: child, log, recording and report."""

@@ -1,0 +1,99 @@
+"""After the command: what it made, kept."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from custody.capture.errors import CaptureError
+from custody.capture.outputs import Output, Selection, Snapshot, changed
+from custody.contents import HashedFile, hashed
+from custody.errors import ClientError, ContentError
+from custody.output_names import printable_name
+from custody.progress import bar
+from custody.recording import Kept, Produced, Recording
+from custody.running.plan import Plan
+from custody.running.scene import Scene, look_again
+from custody.transport import Content
+
+MAX_OUTPUTS = 1000
+"""Outputs of one step; a step that changed more gets a list of them instead."""
+
+LISTING = "outputs.sha256"
+
+
+@dataclass(frozen=True, slots=True)
+class Harvest:
+    """What was kept, and what was not."""
+
+    kept: list[Kept] = field(default_factory=list)
+    trouble: list[ClientError] = field(default_factory=list)
+
+
+def harvest(plan: Plan, scene: Scene, recording: Recording) -> Harvest:
+    """Find the outputs of the command and keep them."""
+    after = look_again(scene)
+    outputs, trouble = _outputs(plan, scene, after)
+    trouble.extend(scene.disturbed())
+    if len(outputs) > MAX_OUTPUTS:
+        return Harvest([], [*trouble, _list_only(outputs, recording)])
+    produced, unsteady = _settled(outputs)
+    total = sum(one.file.size for one in produced)
+    done = 0
+    with bar("uploading") as advance:
+
+        def sent(count: int) -> None:
+            nonlocal done
+            done += count
+            if advance is not None:
+                advance(done, total)
+
+        kept = recording.keep(produced, sent=sent)
+    lost = [ContentError(f"{one.name}: {one.trouble}") for one in kept if one.trouble is not None]
+    return Harvest(kept, [*trouble, *unsteady, *lost])
+
+
+def _outputs(plan: Plan, scene: Scene, after: Snapshot) -> tuple[Sequence[Output], list[ClientError]]:
+    """Return what changed, or what the globs of --output name, and what was looked for in vain."""
+    trouble: list[ClientError] = [ContentError(f"{one.name}: {one.reason}") for one in after.unread]
+    if not plan.outputs:
+        return changed(scene.before, after), trouble
+    selection = Selection(plan.outputs, scene.root)
+    try:
+        return selection.select(after), trouble
+    except CaptureError as error:
+        trouble.append(ContentError(str(error), hint=error.hint))
+        return [after.output(name) for name in sorted(after.digests) if selection.wants(name)], trouble
+
+
+def _settled(outputs: Sequence[Output]) -> tuple[list[Produced], list[ClientError]]:
+    """Return the outputs that hold still; one that changed while it was hashed gets a second chance."""
+    produced: list[Produced] = []
+    unsteady: list[ClientError] = []
+    for one in outputs:
+        try:
+            file = _file(one) if one.stable else hashed(one.path)
+        except ContentError as error:
+            unsteady.append(error)
+        else:
+            produced.append(Produced(printable_name(one.name), file))
+    return produced, unsteady
+
+
+def _file(one: Output) -> HashedFile:
+    return HashedFile(one.path, one.digest.removeprefix("sha256:"), one.size, one.identity)
+
+
+def _list_only(outputs: Sequence[Output], recording: Recording) -> ClientError:
+    """Keep a list of the files, in the form that `sha256sum --check` reads, and say how to narrow."""
+    lines = (f"{one.digest.removeprefix('sha256:')}  {printable_name(one.name)}\n" for one in outputs)
+    written = "".join(lines).encode()
+    content = Content(len(written), lambda: io.BytesIO(written))
+    recording.keep_bytes(LISTING, content, hashlib.sha256(written).hexdigest())
+    return ContentError(
+        f"{len(outputs)} files were made or changed, more than the {MAX_OUTPUTS} that a step can have as outputs; "
+        f"they are listed in the byproduct {LISTING}",
+        hint="name what matters, for example --output 'dist/*.whl'",
+    )
