@@ -13,20 +13,24 @@ _WORDS = r"""(?:pass(?:word|wd|phrase|code)?|pwd|secrets?|tokens?|credentials?|a
     |client[-_.]?secret|cookie|otp)"""
 # An option or variable whose last word names a secret: `--db-password`, `-Dapi.key`, `MY_TOKEN`,
 # not `--token-file` or `--tokenizer`.
-_NAMED = rf"(?:[A-Za-z0-9][A-Za-z0-9_.:-]*[-_.:])?{_WORDS}"
+_NAMED = rf"(?:[A-Za-z0-9][A-Za-z0-9_.:-]{{0,64}}[-_.:])?{_WORDS}"
 _OPTION = re.compile(rf"--?{_NAMED}", re.IGNORECASE | re.VERBOSE)
 _JOINED = re.compile(
     rf"(?P<label>(?:--?[DPe]?)?{_NAMED}\s*[=:]\s*).+", re.IGNORECASE | re.VERBOSE | re.DOTALL
 )
-# camelCase: -DdbPassword=x
+# The same in one word of mixed case, as Java properties are written.
 _CAMEL = re.compile(
-    r"(?P<label>-{0,2}[A-Za-z0-9_.:-]*(?:Password|Passwd|Token|Secret|ApiKey|PrivateKey)[=:]).+", re.DOTALL
+    r"(?P<label>-{0,2}[A-Za-z0-9_.:-]{0,64}(?:Password|Passwd|Token|Secret|ApiKey|PrivateKey)[=:]).+",
+    re.DOTALL,
 )
 # The same inside a longer text, such as the script of `sh -c`.
+_VALUE = r"""(?P<value>"[^"]*"|'[^']*'|[^\s"';&|]+)"""
 _INSIDE = re.compile(
-    rf"""(?P<label>(?<![A-Za-z0-9_.-])(?:--?[DPe]?)?{_NAMED}
-    (?:["']?\s*[=:]\s*|(?<=[A-Za-z])[ ]+(?=[^-\s])(?:)))(?P<value>"[^"]*"|'[^']*'|[^\s"';&|]+)""",
+    rf"""(?P<label>(?<![A-Za-z0-9_.-])(?:--?[DPe]?)?{_NAMED}["']?\s*[=:]\s*){_VALUE}""",
     re.IGNORECASE | re.VERBOSE,
+)
+_INSIDE_OPTION = re.compile(
+    rf"""(?P<label>(?<![A-Za-z0-9_.-])--?{_NAMED}[ ]+){_VALUE}""", re.IGNORECASE | re.VERBOSE
 )
 _BEARER = re.compile(r"(?P<label>\bbearer\s+)[^\s\"']+", re.IGNORECASE)
 # Programs whose -u takes user:password, and those whose -p takes a password.
@@ -65,11 +69,7 @@ def _redacted(argument: str, before: str, program: str, redactor: Redactor, *, l
         match = form.fullmatch(argument)
         if match is not None:
             return match["label"] + _MASK
-    text = (
-        _INSIDE.sub(_keep_label, argument)
-        if " " in argument or "\n" in argument or "&" in argument
-        else argument
-    )
+    text = _INSIDE_OPTION.sub(_keep_label, _INSIDE.sub(_keep_label, argument))
     text = _BEARER.sub(_keep_label, text)
     content = redactor.redact(text.encode("utf-8", "surrogateescape"))
     return content.decode("utf-8", "surrogateescape")

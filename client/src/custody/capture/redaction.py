@@ -9,30 +9,30 @@ from custody.capture.shapes import LONGEST, MASK, find_spans
 # A secret of several lines is printed line by line; shorter lines say too little.
 _SHORTEST_LINE = 8
 MAX_SECRET = LONGEST
+MOST_KEPT = 4 * LONGEST
 
 
 class Redactor:
     """Replaces known values and well-known shapes of secrets by `***`.
 
-    Feed every piece in order, then `flush`. At most `hold` bytes are kept back
-    between calls: as many as the longest secret can have, so that none escapes by
-    being cut in two.
+    Feed every piece in order, then `flush`. Between calls at least as many bytes are
+    kept back as the longest secret can have, so that none escapes by being cut in
+    two, and at most `MOST_KEPT` and a piece.
     """
 
     def __init__(self, values: Iterable[str] = ()) -> None:
         """Take the secret values, as `secret_values` finds them."""
         forms = {form for value in values for form in _forms(value)}
         self._values = tuple(sorted(forms, key=lambda form: (-len(form), form)))
-        self.hold = LONGEST
         self._kept = b""
 
     def feed(self, piece: bytes) -> bytes:
         """Take in `piece` and return what is certain by now."""
         content = self._kept + piece
-        if len(content) <= 2 * self.hold:
+        if len(content) <= 2 * LONGEST:
             self._kept = content
             return b""
-        return self._emit(content, len(content) - self.hold)
+        return self._emit(content, len(content) - LONGEST)
 
     def flush(self) -> bytes:
         """Return the rest; the stream has ended."""
@@ -92,11 +92,18 @@ def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _replaced(content: bytes, spans: list[tuple[int, int]], certain: int) -> tuple[bytes, int]:
-    """Write `content` up to `certain` with its spans masked; return it and how far that reached."""
+    """Write `content` up to `certain` with its spans masked; return it and how far that reached.
+
+    A span across `certain` waits for the next piece, which may lengthen it, unless
+    so many secrets run into each other that keeping them would never end.
+    """
     written: list[bytes] = []
     at = 0
     for start, end in spans:
         if start >= certain:
+            break
+        if certain < min(end, len(content)) and len(content) - start < MOST_KEPT:
+            certain = start
             break
         written += (content[at:start], MASK)
         at = end
