@@ -104,9 +104,11 @@ def _read_private(path: Path) -> bytes:
         raise ForbiddenError(
             "the signing key cannot be opened", path=str(path), reason=str(error.strerror)
         ) from error
-    with os.fdopen(descriptor, "rb") as stream:
+    try:
         _check_private(os.fstat(descriptor), path, stat.S_ISREG)
-        return stream.read(_MAX_KEY_FILE)
+        return os.read(descriptor, _MAX_KEY_FILE)
+    finally:
+        os.close(descriptor)
 
 
 def _create(path: Path) -> None:
