@@ -35,6 +35,8 @@ with --require, 4 if it succeeded and could not be recorded.
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the command line."""
+    from argparse import SUPPRESS
+
     from custody.commands.parser import add_json_option, add_service_options
 
     parser = commands.add_parser(
@@ -48,7 +50,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     _add_behaviour(parser)
     add_service_options(parser)
     add_json_option(parser)
-    parser.add_argument("stray", nargs="*", help="==SUPPRESS==")
+    parser.add_argument("stray", nargs="*", help=SUPPRESS)
     parser.set_defaults(action=run)
 
 

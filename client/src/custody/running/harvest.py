@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from custody.capture.errors import CaptureError
-from custody.capture.outputs import Output, Selection, Snapshot, changed
+from custody.capture.outputs import Output, Snapshot, changed
 from custody.contents import HashedFile, hashed
 from custody.errors import ClientError, ContentError
 from custody.output_names import printable_name
 from custody.progress import bar
 from custody.recording import Kept, Produced, Recording
-from custody.running.plan import Plan
 from custody.running.scene import Scene, look_again
 from custody.transport import Content
 
@@ -32,10 +31,10 @@ class Harvest:
     trouble: list[ClientError] = field(default_factory=list)
 
 
-def harvest(plan: Plan, scene: Scene, recording: Recording) -> Harvest:
+def harvest(scene: Scene, recording: Recording) -> Harvest:
     """Find the outputs of the command and keep them."""
     after = look_again(scene)
-    outputs, trouble = _outputs(plan, scene, after)
+    outputs, trouble = _outputs(scene, after)
     trouble.extend(scene.disturbed())
     if len(outputs) > MAX_OUTPUTS:
         return Harvest([], [*trouble, _list_only(outputs, recording)])
@@ -55,12 +54,12 @@ def harvest(plan: Plan, scene: Scene, recording: Recording) -> Harvest:
     return Harvest(kept, [*trouble, *unsteady, *lost])
 
 
-def _outputs(plan: Plan, scene: Scene, after: Snapshot) -> tuple[Sequence[Output], list[ClientError]]:
+def _outputs(scene: Scene, after: Snapshot) -> tuple[Sequence[Output], list[ClientError]]:
     """Return what changed, or what the globs of --output name, and what was looked for in vain."""
     trouble: list[ClientError] = [ContentError(f"{one.name}: {one.reason}") for one in after.unread]
-    if not plan.outputs:
+    selection = scene.selection
+    if selection is None:
         return changed(scene.before, after), trouble
-    selection = Selection(plan.outputs, scene.root)
     try:
         return selection.select(after), trouble
     except CaptureError as error:

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from tempfile import SpooledTemporaryFile
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from custody.transport import Content
 
@@ -16,22 +16,34 @@ MAX_LOG = 16 * 1024 * 1024
 """Bytes of output that are kept; of more, the beginning and the end."""
 
 MAX_LINE = 64 * 1024
-"""Bytes that are redacted together; a longer line is cut here."""
+"""Bytes of a line without end that are held back; a longer one may be cut by the other stream."""
 
 _IN_MEMORY = 1024 * 1024
 
-Redact = Callable[[bytes], bytes]
+_PIECE = 4096
+_BLOCK_BEGINS, _BLOCK_ENDS = b"-----BEGIN", b"-----END"
+
+
+class Masking(Protocol):
+    """Takes secrets out of a stream; see `custody.capture.redaction.Redactor`."""
+
+    def feed(self, piece: bytes, /) -> bytes:
+        """Take in `piece` and return what is certain by now."""
+
+    def flush(self) -> bytes:
+        """Return the rest."""
 
 
 class StepLog:
     """Everything a step wrote, first half and last half if it was too much.
 
-    Lines are redacted before they are kept, so a secret never reaches the disk.
+    Secrets are masked before anything is kept, so none reaches the disk. Whole lines of
+    both streams go through one mask, in the order in which they were written.
     Safe for the two threads that read standard output and standard error.
     """
 
-    def __init__(self, redact: Redact, *, limit: int = MAX_LOG) -> None:
-        self._redact = redact
+    def __init__(self, mask: Masking, *, limit: int = MAX_LOG) -> None:
+        self._mask = mask
         self._half = limit // 2
         self._lock = threading.Lock()
         # Not a `with`: the file lives as long as the log, and `close` ends both.
@@ -46,7 +58,8 @@ class StepLog:
         return LineBuffer(self._keep)
 
     def content(self) -> tuple[Content, str]:
-        """Return what was kept and its sha256 in hex."""
+        """Return what was kept and its sha256 in hex; nothing may be written afterwards."""
+        self._store(self._mask.flush())
         self._head.seek(0)
         written = self._head.read() + self._marker() + b"".join(self._tail)
         opened: Callable[[], BinaryIO] = lambda: io.BytesIO(written)  # noqa: E731 - the type is needed
@@ -63,37 +76,58 @@ class StepLog:
         return b"\n[custody: %d bytes of output were left out here]\n" % self._dropped
 
     def _keep(self, line: bytes) -> None:
-        redacted = self._redact(line)
         with self._lock:
-            if self._head_size + len(redacted) <= self._half and not self._tail:
-                self._head.write(redacted)
-                self._head_size += len(redacted)
-                return
-            self._tail.append(redacted)
-            self._tail_size += len(redacted)
-            while self._tail_size > self._half:
-                oldest = self._tail.popleft()
-                self._tail_size -= len(oldest)
-                self._dropped += len(oldest)
+            self._store(self._mask.feed(line))
+
+    def _store(self, masked: bytes) -> None:
+        for start in range(0, len(masked), _PIECE):
+            piece = masked[start : start + _PIECE]
+            if not self._tail and (room := self._half - self._head_size) > 0:
+                self._head.write(piece[:room])
+                self._head_size += len(piece[:room])
+                piece = piece[room:]
+            if piece:
+                self._tail.append(piece)
+                self._tail_size += len(piece)
+        self._trim()
+
+    def _trim(self) -> None:
+        while self._tail_size > self._half:
+            surplus = self._tail_size - self._half
+            oldest = self._tail.popleft()
+            if len(oldest) > surplus:
+                self._tail.appendleft(oldest[surplus:])
+            dropped = min(surplus, len(oldest))
+            self._tail_size -= dropped
+            self._dropped += dropped
 
 
 class LineBuffer:
-    """Collects one stream into whole lines, so that no secret is split between two chunks."""
+    """Collects one stream into whole lines, and PEM blocks into whole blocks.
+
+    Otherwise a line of the other stream could come between the halves of a secret.
+    """
 
     def __init__(self, keep: Callable[[bytes], None]) -> None:
         self._keep = keep
         self._rest = bytearray()
 
     def write(self, chunk: bytes) -> None:
-        """Take in a chunk; hand on the lines it completes."""
+        """Take in a chunk; hand on what is complete."""
+        searched = len(self._rest)
         self._rest += chunk
-        while (end := self._rest.find(b"\n") + 1) or len(self._rest) >= MAX_LINE:
-            size = end if 0 < end <= MAX_LINE else MAX_LINE
-            self._keep(bytes(self._rest[:size]))
-            del self._rest[:size]
+        end = self._rest.rfind(b"\n", searched) + 1
+        begins = self._rest.rfind(_BLOCK_BEGINS, 0, end)
+        if begins >= 0 and self._rest.find(_BLOCK_ENDS, begins, end) < 0:
+            end = begins
+        if len(self._rest) - end > MAX_LINE:
+            end = len(self._rest)
+        if end:
+            self._keep(bytes(self._rest[:end]))
+            del self._rest[:end]
 
     def end(self) -> None:
-        """Hand on a last line that has no end."""
+        """Hand on what has no end."""
         if self._rest:
             self._keep(bytes(self._rest))
             self._rest.clear()

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from custody import clock, exits
+from custody.capture.redaction import Redactor
 from custody.commands.access import service
 from custody.errors import ClientError, MisuseError
 from custody.recording import Kept, Recording, begin
@@ -43,7 +44,8 @@ class Session:
         """Run the command and record it; return the exit status."""
         self._begin()
         self._announce()
-        log = StepLog(self.scene.redact)
+        own = () if self.recording is None else (self.recording.token,)
+        log = StepLog(Redactor((*self.scene.secrets, *own)))
         try:
             began_at, status = clock.now(), run_child(self.plan.command, self._environment(), log)
             ending = _ending(status, began_at)
@@ -72,6 +74,8 @@ class Session:
             self._regret(error, "the command runs without being recorded")
 
     def _announce(self) -> None:
+        for name, reason in self.scene.refused.items():
+            warn(f"the variable {name} is not recorded: it {reason}")
         if self.recording is not None:
             where = self.recording.address
             note(report.header(self.recording.project, self.scene.source_shown, where))
@@ -92,7 +96,7 @@ class Session:
         says less, and the exit status with --require says so.
         """
         since = time.monotonic()
-        found = harvest(self.plan, self.scene, recording)
+        found = harvest(self.scene, recording)
         self.kept, self.trouble = found.kept, [*self.trouble, *found.trouble]
         self._keep_log(recording, log)
         report.show_outputs([one for one in self.kept if one.trouble is None])
