@@ -1,15 +1,22 @@
-"""The command `custody`: one module per command, each loaded only as far as it is needed."""
+"""The command `custody`: one module per command, and only the one that is meant is loaded."""
 
 from __future__ import annotations
 
 import sys
 
 from custody import __version__, exits
-from custody.commands import completion, digest, get, put, run, trace, verify
-from custody.commands.outcome import guarded
 from custody.commands.parser import Parser
 
-_COMMANDS = (run, put, get, verify, trace, digest, completion)
+# Here and not in the modules, so that `custody --help` loads none of them.
+COMMANDS = {
+    "run": "record a command, its inputs and its outputs",
+    "put": "upload a file",
+    "get": "download a file and verify it",
+    "verify": "check who says how something was made",
+    "trace": "show what something was made from, or what was made from it",
+    "digest": "print the digest of files",
+    "completion": "print a completion script for a shell",
+}
 
 _DESCRIPTION = """\
 Record what a step consumed and produced, keep the bytes, verify who built what.
@@ -17,12 +24,14 @@ Record what a step consumed and produced, keep the bytes, verify who built what.
   custody run -- make dist            record a command, its inputs and its outputs
   custody verify dist/app.whl         check who says how this file was made
   custody trace dist/app.whl          show what it was made from
+
+commands:
 """
 
 _EPILOG = """\
-The service is found through CUSTODY_URL and CUSTODY_TOKEN, the key to trust through
-CUSTODY_PIN, or all three through ~/.config/custody/config.toml; never through the
-working directory.
+Each has its own --help, with examples. The service is found through CUSTODY_URL and
+CUSTODY_TOKEN, the key to trust through CUSTODY_PIN, or all three through
+~/.config/custody/config.toml; never through the working directory.
 
 exit status: 0 done or verified, 1 failed, 2 misused, 3 nothing found,
              4 service or network, 5 refused by policy
@@ -33,24 +42,35 @@ exit status: 0 done or verified, 1 failed, 2 misused, 3 nothing found,
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
     given = sys.argv[1:] if arguments is None else arguments
-    parser = build_parser()
-    own, command = _split(given)
+    own, after = _split(given)
+    parser = build_parser(own[:1])
     chosen = parser.parse_args(own)
     if chosen.action is None:
         parser.print_help(sys.stderr)
         return exits.MISUSED
-    chosen.after = command
+    from custody.commands.outcome import guarded
+
+    chosen.after = after
     return guarded(chosen.action, chosen)
 
 
-def build_parser() -> Parser:
-    """Return the parser of the whole command line."""
-    parser = Parser(prog="custody", description=_DESCRIPTION, epilog=_EPILOG)
+def build_parser(names: list[str]) -> Parser:
+    """Return the parser of the command line, as far as the commands `names` are concerned."""
+    listed = "\n".join(f"  {name:<12}{summary}" for name, summary in COMMANDS.items())
+    parser = Parser(
+        prog="custody", usage="custody COMMAND ...", description=_DESCRIPTION + listed, epilog=_EPILOG
+    )
     parser.add_argument("--version", action="version", version=f"custody {__version__}")
     parser.set_defaults(action=None)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in _COMMANDS:
-        module.register(commands)
+    known = [name for name in names if name in COMMANDS]
+    if known:
+        from importlib import import_module
+
+        commands = parser.add_subparsers(metavar="COMMAND", prog="custody")
+        for name in known:
+            import_module(f"custody.commands.{name}").register(commands)
+    elif names and not names[0].startswith("-"):
+        parser.error(f"no such command: {names[0]}")
     return parser
 
 

@@ -15,20 +15,19 @@ class Completed:
     options: Mapping[str, str]
 
 
-def commands_of(parser: argparse.ArgumentParser) -> dict[str, Completed]:
+def commands_of(parser: argparse.ArgumentParser, summaries: Mapping[str, str]) -> dict[str, Completed]:
     """Return the commands of `parser` with their options and what each means."""
     found: dict[str, Completed] = {}
     for action in parser._actions:  # noqa: SLF001 - argparse has no public way to list them
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - as above
-            summaries = {choice.dest: choice.help or "" for choice in action._choices_actions}  # noqa: SLF001 - as above
             for name, command in action.choices.items():
                 found[name] = Completed(summaries.get(name, ""), _options(command))
     return found
 
 
-def script(shell: str, parser: argparse.ArgumentParser) -> str:
+def script(shell: str, parser: argparse.ArgumentParser, summaries: Mapping[str, str]) -> str:
     """Return the completion script for `shell`: bash, zsh or fish."""
-    return {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell](commands_of(parser))
+    return {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell](commands_of(parser, summaries))
 
 
 def _options(command: argparse.ArgumentParser) -> dict[str, str]:

@@ -22,18 +22,16 @@ examples:
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the command line."""
-    parser = commands.add_parser(
-        "completion", help="print a completion script", description=_DESCRIPTION, epilog=_EPILOG
-    )
+    parser = commands.add_parser("completion", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("shell", choices=("bash", "zsh", "fish"))
     parser.set_defaults(action=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the script for one shell."""
-    from custody.__main__ import build_parser
+    from custody.__main__ import COMMANDS, build_parser
     from custody.completions import script
     from custody.terminal import say
 
-    say(script(chosen.shell, build_parser()).rstrip("\n"))
+    say(script(chosen.shell, build_parser(list(COMMANDS)), COMMANDS).rstrip("\n"))
     return exits.OK

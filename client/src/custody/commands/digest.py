@@ -21,9 +21,7 @@ examples:
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command to the command line."""
-    parser = commands.add_parser(
-        "digest", help="print the digest of files", description=_DESCRIPTION, epilog=_EPILOG
-    )
+    parser = commands.add_parser("digest", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("files", nargs="+", metavar="FILE")
     parser.set_defaults(action=run)
 

@@ -29,9 +29,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add the command to the command line."""
     from custody.commands.parser import add_json_option, add_service_options
 
-    parser = commands.add_parser(
-        "get", help="download and verify a file", description=_DESCRIPTION, epilog=_EPILOG
-    )
+    parser = commands.add_parser("get", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("subject", metavar="DIGEST|URI")
     parser.add_argument("target", metavar="DEST")
     parser.add_argument("--force", action="store_true", help="replace DEST if it exists")

@@ -29,7 +29,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add the command to the command line."""
     from custody.commands.parser import add_json_option, add_service_options
 
-    parser = commands.add_parser("put", help="upload a file", description=_DESCRIPTION, epilog=_EPILOG)
+    parser = commands.add_parser("put", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("path", metavar="PATH")
     parser.add_argument("--uri", metavar="URI", help="also record that this is what URI names")
     add_service_options(parser)

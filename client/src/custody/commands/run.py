@@ -41,7 +41,6 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
     parser = commands.add_parser(
         "run",
-        help="record a command, its inputs and its outputs",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         usage="custody run [options] -- COMMAND [ARGUMENT ...]",

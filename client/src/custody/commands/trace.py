@@ -31,9 +31,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add the command to the command line."""
     from custody.commands.parser import add_json_option, add_service_options
 
-    parser = commands.add_parser(
-        "trace", help="show what something was made from", description=_DESCRIPTION, epilog=_EPILOG
-    )
+    parser = commands.add_parser("trace", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("subject", metavar="DIGEST|PATH")
     parser.add_argument("--depth", type=int, default=20, metavar="N", help="steps to go back (default: 20)")
     parser.add_argument("--down", action="store_true", help="show what was made from it")

@@ -39,9 +39,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add the command to the command line."""
     from custody.commands.parser import add_json_option, add_service_options
 
-    parser = commands.add_parser(
-        "verify", help="check who says how something was made", description=_DESCRIPTION, epilog=_EPILOG
-    )
+    parser = commands.add_parser("verify", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("subject", metavar="PATH|DIGEST")
     trust = parser.add_argument_group("whom to trust").add_argument
     trust("--key", metavar="PEM", help="file with the public key")
