@@ -34,6 +34,7 @@ class Edge:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or refuse it before anything else sees it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

@@ -5,8 +5,9 @@ The order of DESIGN section 6 for content-addressed writes: bytes, then receipt,
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -15,7 +16,7 @@ from artifacts import layout, receipts
 from artifacts.clock import Clock, to_milliseconds
 from artifacts.db import Database
 from artifacts.digest import Digest
-from artifacts.errors import DigestMismatchError, NotFoundError
+from artifacts.errors import CorruptedError, DigestMismatchError, NotFoundError
 from artifacts.limits import MAX_BLOB_BYTES
 from artifacts.queries import queue
 from artifacts.queries import receipts as receipt_queries
@@ -87,12 +88,32 @@ class Content:
             raise NotFoundError("these bytes are not stored here", digest=str(digest))
         return size
 
+    async def open(self, project: str, digest: Digest) -> AsyncIterator[bytes]:
+        """The bytes of a blob, hashed on the way out.
+
+        The last piece is held back until all of them hash to `digest`, so a reader never
+        completes a response of wrong bytes.
+
+        Raises:
+            CorruptedError: they do not; the response stays short.
+        """
+        hasher = hashlib.sha256()
+        held = b""
+        async for piece in self._store.open(layout.blob(project, digest)):
+            if held:
+                yield held
+            await asyncio.to_thread(hasher.update, piece)
+            held = piece
+        if hasher.hexdigest() != digest.hex:
+            raise CorruptedError("the stored content is damaged and is not served", digest=str(digest))
+        yield held
+
     async def read_back(self, project: str, digest: Digest) -> Receipt:
         """Hash what is stored under `digest`, write the worker's receipt, and return it."""
         hasher = hashlib.sha256()
         size = 0
         async for piece in self._store.open(layout.blob(project, digest)):
-            hasher.update(piece)
+            await asyncio.to_thread(hasher.update, piece)
             size += len(piece)
         found = Digest("sha256", hasher.hexdigest())
         receipt = Receipt(project, receipts.WORKER, digest, size, found)

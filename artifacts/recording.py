@@ -40,6 +40,15 @@ class Beginning:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """An open step, and who wants to add to it."""
+
+    project: str
+    principal: str
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
 class Counted:
     """How many references of a request were new, and how many stood already."""
 
@@ -145,19 +154,19 @@ class Recorder:
             raise NotFoundError("there is no such run", hint="POST /v1/runs begins one", run=run)
         _own(found, principal)
 
-    async def add_inputs(self, project: str, step: str, refs: Sequence[ArtifactRef]) -> Counted:
+    async def add_inputs(self, to: Target, refs: Sequence[ArtifactRef]) -> Counted:
         """Record inputs of an open step.
 
         Raises:
             StepFinishedError: it is not open.
         """
         async with self._database.writing() as connection:
-            await steps.open_step(connection, project, step)
-            await facts.record_refs(connection, [(project, ref) for ref in refs], at=self._now())
-            new = await products.add_inputs(connection, project, step, refs)
+            await _open(connection, to)
+            await facts.record_refs(connection, [(to.project, ref) for ref in refs], at=self._now())
+            new = await products.add_inputs(connection, to.project, to.step, refs)
         return Counted(new, len(refs) - new)
 
-    async def add_outputs(self, project: str, step: str, rows: Sequence[ProductRow]) -> Counted:
+    async def add_outputs(self, to: Target, rows: Sequence[ProductRow]) -> Counted:
         """Record outputs of an open step whose bytes are stored, or live elsewhere.
 
         Raises:
@@ -165,15 +174,15 @@ class Recorder:
             ConflictError: a name stands for another digest.
         """
         async with self._database.writing() as connection:
-            await steps.open_step(connection, project, step)
-            await facts.record_refs(connection, [(project, row.ref) for row in rows], at=self._now())
+            await _open(connection, to)
+            await facts.record_refs(connection, [(to.project, row.ref) for row in rows], at=self._now())
             new = 0
             for row in rows:
-                new += await products.add_output(connection, project, step, row)
+                new += await products.add_output(connection, to.project, to.step, row)
         return Counted(new, len(rows) - new)
 
     async def receive_output(
-        self, project: str, step: str, arriving: Arriving, content: AsyncIterable[bytes]
+        self, to: Target, arriving: Arriving, content: AsyncIterable[bytes]
     ) -> tuple[ProductRow, bool]:
         """Take in the bytes of an output; return it as recorded and whether it was new.
 
@@ -183,14 +192,14 @@ class Recorder:
             DigestMismatchError: other bytes arrived than declared.
         """
         async with self._database.reading() as connection:
-            await steps.open_step(connection, project, step)
-        taken = await self._content.receive(project, content, declared=arriving.declared)
+            await _open(connection, to)
+        taken = await self._content.receive(to.project, content, declared=arriving.declared)
         stored = arriving.stored(taken)
         async with self._database.writing() as connection:
-            await steps.open_step(connection, project, step)
-            await self._content.note(connection, project, taken)
-            await facts.record_refs(connection, [(project, stored.ref)], at=self._now())
-            new = await products.add_output(connection, project, step, stored)
+            await _open(connection, to)
+            await self._content.note(connection, to.project, taken)
+            await facts.record_refs(connection, [(to.project, stored.ref)], at=self._now())
+            new = await products.add_output(connection, to.project, to.step, stored)
         return stored, new
 
     async def receive_blob(
@@ -239,6 +248,10 @@ class Recorder:
                 return
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.1)
+
+
+async def _open(connection: AsyncConnection, to: Target) -> None:
+    await steps.open_step(connection, to.project, to.step, principal=to.principal)
 
 
 def _own(found: Run, principal: str) -> Run:

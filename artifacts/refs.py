@@ -81,6 +81,17 @@ def checked_uri(uri: str) -> str:
     return uri
 
 
+def checked_media_type(media_type: str | None) -> str | None:
+    """Return `media_type` if it is one, or None.
+
+    Raises:
+        InvalidInputError: it is not.
+    """
+    if media_type is not None and not _MEDIA_TYPE.fullmatch(media_type):
+        raise InvalidInputError("not a media type", given=media_type[:200])
+    return media_type
+
+
 def checked_scalars(given: Mapping[str, Scalar], what: str) -> Mapping[str, Scalar]:
     """Return `given` read-only if every value travels unchanged through every JSON reader.
 
@@ -116,8 +127,7 @@ class ArtifactRef:
             checked_uri(self.uri)
         if self.name is not None:
             checked_name(self.name, "the name of an artifact")
-        if self.media_type is not None and not _MEDIA_TYPE.fullmatch(self.media_type):
-            raise InvalidInputError("not a media type", given=self.media_type[:200])
+        checked_media_type(self.media_type)
         checked_scalars(self.annotations, "annotations")
         for name in self.annotations:
             if not _ANNOTATION.fullmatch(name) or name.startswith(RESERVED_ANNOTATIONS):

@@ -18,7 +18,7 @@ from artifacts.batcher import Batcher
 from artifacts.clock import Clock, from_milliseconds, to_milliseconds
 from artifacts.db import Database
 from artifacts.digest import Digest
-from artifacts.errors import ConflictError, CustodyError, StepFinishedError
+from artifacts.errors import ConflictError, CustodyError, ForbiddenError, StepFinishedError
 from artifacts.limits import MAX_BATCH
 from artifacts.queries import facts, queue, sealing, steps
 from artifacts.queries import whole as whole_queries
@@ -40,6 +40,8 @@ class Finish:
     project: str
     step: str
     body: FinishBody
+    principal: str | None = None
+    """Who asks; None for the control plane itself, when a token has expired."""
     via: str = "step"
 
 
@@ -107,6 +109,8 @@ class Sealer:
         row = await steps.find_step(connection, request.project, request.step)
         if isinstance(request, WholeStep) and row.begun != request.begun:
             raise ConflictError("a step of that id is recorded with other content", step=request.step)
+        if request.principal is not None and row.principal != request.principal:
+            raise ForbiddenError("that step was begun by somebody else", step=request.step)
         finished = request.body.written()
         if row.state != StepState.OPEN:
             if row.finished != finished:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.clock import from_milliseconds, to_milliseconds
-from artifacts.errors import NotFoundError, StepFinishedError
+from artifacts.errors import ForbiddenError, NotFoundError, StepFinishedError
 from artifacts.queries.dialect import insert_new, insert_one
 from artifacts.steps import Run, StepState
 from artifacts.tables import run, step, step_ledger
@@ -98,14 +98,17 @@ async def find_step(connection: AsyncConnection, project: str, step_id: str) -> 
     return StepRow(*row)
 
 
-async def open_step(connection: AsyncConnection, project: str, step_id: str) -> StepRow:
-    """As `find_step`, and it can still be added to.
+async def open_step(connection: AsyncConnection, project: str, step_id: str, *, principal: str) -> StepRow:
+    """As `find_step`, and `principal` can still add to it.
 
     Raises:
         NotFoundError: there is none.
+        ForbiddenError: somebody else began it.
         StepFinishedError: it is sealed or being sealed.
     """
     row = await find_step(connection, project, step_id)
+    if row.principal != principal:
+        raise ForbiddenError("that step was begun by somebody else", step=step_id)
     if row.state != StepState.OPEN:
         raise StepFinishedError(
             "the step is finished and takes nothing more",

@@ -68,14 +68,14 @@ async def find_token(connection: AsyncConnection, digest: bytes) -> TokenRow | N
     return TokenRow(*row) if row else None
 
 
-async def find_step_token(connection: AsyncConnection, step_id: str, digest: bytes) -> StepTokenRow | None:
-    """The step `step_id` if this is the hash of its token."""
+async def find_step_token(connection: AsyncConnection, digest: bytes) -> StepTokenRow | None:
+    """The step whose token has this hash."""
     found = await connection.execute(
         sa.select(step.c.id, step.c.project, step.c.principal, step.c.expires_at).where(
-            step.c.id == step_id, step.c.token_hash == digest
+            step.c.token_hash == digest
         )
     )
-    row = found.one_or_none()
+    row = found.first()
     return StepTokenRow(*row) if row else None
 
 

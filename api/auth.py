@@ -1,0 +1,96 @@
+"""Who is asking: bearer tokens, known to the service only by their hashes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPBearer
+
+from api.parts import Parts
+from artifacts.clock import to_milliseconds
+from artifacts.errors import ForbiddenError, UnauthenticatedError
+from artifacts.queries import tokens
+from artifacts.recording import Target
+
+_MAX_TOKEN: Final = 200
+_SCHEME = HTTPBearer(
+    auto_error=False, description="A project token, or a step token on the step's own routes."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, for which project; `step` is set for a step token."""
+
+    project: str
+    principal: str
+    step: str | None = None
+
+
+def parts(request: Request) -> Parts:
+    """The parts this application was built with."""
+    built: Parts = request.app.state.parts
+    return built
+
+
+async def authenticate(request: Request) -> Caller:
+    """Find out who asks.
+
+    Raises:
+        UnauthenticatedError: there is no token, it is unknown, or it has expired.
+    """
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not 0 < len(secret) <= _MAX_TOKEN:
+        raise UnauthenticatedError(
+            "this needs a token", hint="send Authorization: Bearer <token>; custody-server env prints one"
+        )
+    here = parts(request)
+    digest = tokens.hashed(secret)
+    async with here.database.reading() as connection:
+        if found := await tokens.find_token(connection, digest):
+            return Caller(found.project, f"token:{found.id}")
+        step = await tokens.find_step_token(connection, digest)
+    if step is None:
+        raise UnauthenticatedError("nobody issued this token", hint="custody-server env prints a valid one")
+    if step.expires_at <= to_milliseconds(here.clock.now()):
+        raise UnauthenticatedError("the step's token has expired", hint="begin a new step")
+    return Caller(step.project, step.principal, step.step)
+
+
+def _anyone(request: Request, _scheme: Annotated[object, Depends(_SCHEME)]) -> Caller:
+    # `StrictRoute` asked before anything else of the route ran.
+    caller: Caller = request.state.caller
+    return caller
+
+
+def _project(caller: Annotated[Caller, Depends(_anyone)]) -> Caller:
+    if caller.step is not None:
+        raise ForbiddenError(
+            "a step's token may only add to its step or finish it", hint="use the project's token"
+        )
+    return caller
+
+
+def _target(step_id: str, caller: Annotated[Caller, Depends(_anyone)]) -> Target:
+    if caller.step is not None and caller.step != step_id:
+        raise ForbiddenError("this token belongs to another step", step=caller.step)
+    return Target(caller.project, caller.principal, step_id)
+
+
+def _by_step(caller: Annotated[Caller, Depends(_anyone)]) -> bool:
+    return caller.step is not None
+
+
+ProjectCaller = Annotated[Caller, Depends(_project)]
+"""The holder of a project token; a step token is refused."""
+
+StepTarget = Annotated[Target, Depends(_target)]
+"""The step of the route, for the holder of a project token or of that very step's token."""
+
+SentByStep = Annotated[bool, Depends(_by_step)]
+"""Whether the step's own token is used."""
+
+PartsHere = Annotated[Parts, Depends(parts)]
+"""The parts of this application."""

@@ -1,0 +1,39 @@
+"""`custody-server api`: the HTTP process. It holds no key and opens no folder that has one."""
+
+from __future__ import annotations
+
+import argparse
+
+from api.commands.options import add_data, add_listen, settings_of
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    command = commands.add_parser("api", help="answer HTTP (needs signer and worker beside it)")
+    add_data(command)
+    add_listen(command)
+    command.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    import uvicorn
+
+    from api import logs, wiring
+    from api.app import create_app
+
+    settings = settings_of(args)
+    logs.configure(settings.log_level, process="api")
+    parts = wiring.build(settings)
+    config = uvicorn.Config(
+        create_app(parts),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        timeout_graceful_shutdown=10,
+    )
+    uvicorn.Server(config).run()
+    return 0

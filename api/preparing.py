@@ -1,0 +1,76 @@
+"""What must be there before the processes start: schema, project, first token."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from api import wiring
+from api.settings import Settings
+from artifacts import layout
+from artifacts.clock import SystemClock, to_milliseconds, written
+from artifacts.digest import Digest
+from artifacts.identifiers import new_ulid
+from artifacts.queries import tokens
+from artifacts.queries.tokens import TokenRow
+from artifacts.storage.durable import sync
+from artifacts.wire import canonical
+from migrations.upgrading import upgrade
+
+DEFAULT_PROJECT = "default"
+
+
+async def migrate(settings: Settings) -> None:
+    """Bring the index to the newest schema."""
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if settings.database_url is None:
+        (settings.data / "index").mkdir(mode=0o700, exist_ok=True)
+    engine = create_async_engine(settings.index_url)
+    async with engine.connect() as connection:
+        await connection.run_sync(upgrade)
+    await engine.dispose()
+
+
+async def prepare(settings: Settings) -> None:
+    """Make schema, default project and first token; safe to repeat."""
+    await migrate(settings)
+    database, store, clock = wiring.open_database(settings), wiring.open_store(settings), SystemClock()
+    now = clock.now()
+    secret = first_token(settings.token_file)
+    digest = tokens.hashed(secret)
+    row = TokenRow(new_ulid(now), DEFAULT_PROJECT, "first")
+    async with database.reading() as connection:
+        known = await tokens.find_token(connection, digest)
+    if known is None:
+        fact = {"fact": "token", "id": row.id, "project": row.project, "label": row.label}
+        line = canonical({**fact, "sha256": digest.hex(), "recorded_at": written(now)}).encode() + b"\n"
+        await store.put(layout.journal(row.project, row.id, Digest.of(line), now), line)
+        async with database.writing() as connection:
+            await tokens.ensure_project(connection, DEFAULT_PROJECT, at=to_milliseconds(now))
+            await tokens.add_token(connection, row, digest=digest, at=to_milliseconds(now))
+    await database.close()
+
+
+def first_token(path: Path) -> str:
+    """The token that `custody-server env` prints, made on first use; only its owner can read it."""
+    try:
+        return path.read_text().strip()
+    except FileNotFoundError:
+        pass
+    secret = f"cpt_{secrets.token_urlsafe(32)}"
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(secret + "\n")
+        stream.flush()
+        sync(descriptor)
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:  # another start was faster; its token is the one
+        return path.read_text().strip()
+    finally:
+        draft.unlink()
+    return secret

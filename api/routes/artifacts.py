@@ -1,0 +1,133 @@
+"""Artifacts: record a reference, look up, trace."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response, status
+
+from api.answers import (
+    ArtifactAnswer,
+    ArtifactsAnswer,
+    AttestationsAnswer,
+    InvolvedAnswer,
+    LineageAnswer,
+    NamedAnswer,
+    ReferenceAnswer,
+    TracedStepAnswer,
+)
+from api.auth import PartsHere, ProjectCaller
+from api.cursors import FindQuery, next_link, parse_cursor
+from api.parts import Parts
+from api.strict_route import StrictRoute
+from artifacts.digest import Digest
+from artifacts.errors import ConflictError, InvalidInputError, NotFoundError
+from artifacts.limits import MAX_LINEAGE_DEPTH, MAX_PAGE
+from artifacts.queries import attestations, lookups, receipts
+from artifacts.queries.lookups import NameQuery
+from artifacts.wire import ReferenceBody
+from provenance import lineage
+
+router = APIRouter(prefix="/v1/artifacts", route_class=StrictRoute, tags=["artifacts"])
+_MOST = 100
+
+
+async def resolved(here: Parts, project: str, text: str) -> Digest:
+    """The one artifact that `text` addresses, directly or as an alias."""
+    digest = Digest.parse(text)
+    async with here.database.reading() as connection:
+        found = await lookups.resolve(connection, project, digest)
+    if digest in found:
+        return digest
+    if not found:
+        raise NotFoundError("nothing is recorded under that digest", digest=str(digest))
+    if len(found) > 1:
+        raise ConflictError(
+            "several artifacts have that digest", candidates=[str(one) for one in found[:_MOST]]
+        )
+    return found[0]
+
+
+@router.post("", status_code=status.HTTP_201_CREATED, response_model_exclude_none=True)
+async def record(
+    body: ReferenceBody, caller: ProjectCaller, here: PartsHere, response: Response
+) -> ReferenceAnswer:
+    """Record a reference outside any step. 201 when new, 200 when it stood already."""
+    ref = body.to_ref()
+    if ref.uri is None:
+        raise InvalidInputError("a reference outside a step needs a uri")
+    if not await here.recorder.record_reference(caller.project, caller.principal, ref):
+        response.status_code = status.HTTP_200_OK
+    return ReferenceAnswer(digest=str(ref.digest), uri=ref.uri, name=ref.name)
+
+
+@router.get("", response_model_exclude_none=True)
+async def find(
+    caller: ProjectCaller,
+    here: PartsHere,
+    request: Request,
+    response: Response,
+    query: Annotated[FindQuery, Query()],
+) -> ArtifactsAnswer:
+    """The artifacts recorded under a URI or name, exactly as written."""
+    if query.uri is None and query.name is None:
+        raise InvalidInputError("say which", hint="?uri= or ?name=")
+    asked = NameQuery(query.uri, query.name, parse_cursor(query.cursor), query.limit)
+    async with here.database.reading() as connection:
+        found = await lookups.find_named(connection, caller.project, asked)
+    if len(found) == query.limit:
+        response.headers["Link"] = next_link(request.url, found[-1])
+    return ArtifactsAnswer(artifacts=[NamedAnswer.of(one) for one in found])
+
+
+@router.get("/{digest}", response_model_exclude_none=True)
+async def look(digest: str, caller: ProjectCaller, here: PartsHere) -> ArtifactAnswer:
+    """Everything recorded of one artifact."""
+    known = await resolved(here, caller.project, digest)
+    async with here.database.reading() as connection:
+        size = await receipts.stored_size(connection, caller.project, known)
+        aliases = await lookups.aliases(connection, caller.project, known)
+        names = await lookups.names_of(connection, caller.project, known, limit=_MOST)
+        made = await lookups.produced_by(connection, caller.project, known, limit=_MOST)
+        used = await lookups.consumed_by(connection, caller.project, known, limit=_MOST)
+        signed = await attestations.about(connection, caller.project, known, limit=_MOST)
+    return ArtifactAnswer(
+        digest=str(known),
+        aliases=aliases.to_wire(),
+        size=size,
+        stored=size is not None,
+        references=[NamedAnswer.of(one) for one in names],
+        produced_by=[InvolvedAnswer.of(one) for one in made],
+        consumed_by=[InvolvedAnswer.of(one) for one in used],
+        attestations=AttestationsAnswer.of(signed).attestations,
+    )
+
+
+@router.get("/{digest}/attestations")
+async def about(digest: str, caller: ProjectCaller, here: PartsHere) -> AttestationsAnswer:
+    """The statements whose subject is the artifact."""
+    known = await resolved(here, caller.project, digest)
+    async with here.database.reading() as connection:
+        return AttestationsAnswer.of(
+            await attestations.about(connection, caller.project, known, limit=MAX_PAGE)
+        )
+
+
+@router.get("/{digest}/lineage", response_model_exclude_none=True)
+async def trace(
+    digest: str,
+    caller: ProjectCaller,
+    here: PartsHere,
+    direction: Annotated[Literal["up", "down"], Query()] = "up",
+    depth: Annotated[int, Query(ge=1, le=MAX_LINEAGE_DEPTH)] = 20,
+) -> LineageAnswer:
+    """The steps the artifact came from, or went into."""
+    known = await resolved(here, caller.project, digest)
+    async with here.database.reading() as connection:
+        traced = await lineage.trace(connection, caller.project, known, up=direction == "up", depth=depth)
+    return LineageAnswer(
+        root=str(known),
+        direction=direction,
+        steps=[TracedStepAnswer.of(one) for one in traced.steps],
+        truncated=traced.truncated,
+    )

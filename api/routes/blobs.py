@@ -1,0 +1,83 @@
+"""Bytes: which are missing, in, out."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Request, Response, status
+from fastapi.responses import StreamingResponse
+
+from api.answers import BlobAnswer, MissingAnswer
+from api.auth import PartsHere, ProjectCaller
+from api.bodies import DigestsBody
+from api.content_digest import declared_digest, repr_digest
+from api.ranges import asked_range
+from api.strict_route import StrictRoute
+from artifacts import layout
+from artifacts.digest import Digest
+from artifacts.queries import receipts
+
+router = APIRouter(prefix="/v1/blobs", route_class=StrictRoute, tags=["blobs"])
+
+
+@router.post("/missing")
+async def missing(body: DigestsBody, caller: ProjectCaller, here: PartsHere) -> MissingAnswer:
+    """Those of the digests whose bytes this project has not proven; other projects do not count."""
+    asked = [Digest.parse(text) for text in body.digests]
+    async with here.database.reading() as connection:
+        known = await receipts.proven(connection, caller.project, asked)
+    return MissingAnswer(missing=[str(digest) for digest in asked if digest not in known])
+
+
+@router.post("/uploads", status_code=status.HTTP_201_CREATED, responses={200: {"model": BlobAnswer}})
+async def upload(
+    caller: ProjectCaller,
+    here: PartsHere,
+    request: Request,
+    response: Response,
+    content_digest: Annotated[str | None, Header()] = None,
+) -> BlobAnswer:
+    """Store the body outside any step. 201 when new, 200 when it was stored before."""
+    declared = declared_digest(content_digest)
+    taken, new = await here.recorder.receive_blob(caller.project, request.stream(), declared=declared)
+    if not new:
+        response.status_code = status.HTTP_200_OK
+    return BlobAnswer(digest=str(taken.digest), size=taken.size)
+
+
+@router.api_route("/{digest}", methods=["GET", "HEAD"], response_class=Response)
+async def fetch(
+    digest: str,
+    caller: ProjectCaller,
+    here: PartsHere,
+    request: Request,
+    range_: Annotated[str | None, Header(alias="range")] = None,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """The bytes under a digest, or a range of them."""
+    wanted = Digest.parse(digest)
+    size = await here.content.size(caller.project, wanted)
+    headers = {
+        "ETag": f'"{wanted}"',
+        "Cache-Control": "private, immutable, max-age=31536000",
+        "Repr-Digest": repr_digest(wanted),
+        "Accept-Ranges": "bytes",
+        "Content-Disposition": "attachment",
+    }
+    if if_none_match is not None and f'"{wanted}"' in if_none_match:
+        return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)
+    asked = asked_range(range_, size)
+    if asked.whole:
+        code = status.HTTP_200_OK
+    else:
+        code = status.HTTP_206_PARTIAL_CONTENT
+        headers["Content-Range"] = f"bytes {asked.start}-{asked.start + asked.length - 1}/{size}"
+    headers["Content-Length"] = str(asked.length)
+    if request.method == "HEAD":
+        return Response(status_code=code, headers=headers, media_type="application/octet-stream")
+    if asked.whole:
+        content = here.content.open(caller.project, wanted)
+    else:
+        key = layout.blob(caller.project, wanted)
+        content = here.store.open(key, start=asked.start, length=asked.length)
+    return StreamingResponse(content, code, headers, media_type="application/octet-stream")

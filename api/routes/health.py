@@ -1,0 +1,45 @@
+"""Whether this process lives, is ready, and what it has done."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from api.auth import PartsHere, ProjectCaller
+from api.metrics import Metrics
+from api.strict_route import StrictRoute
+from artifacts.errors import UnavailableError
+from artifacts.queries import queue
+from provenance.published_keys import published
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def alive() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz")
+async def ready(here: PartsHere) -> dict[str, str]:
+    """The index answers, the store can be read, and the signer has published its key."""
+    async with here.database.reading() as connection:
+        await queue.depth(connection)
+    if not await published(here.store):
+        raise UnavailableError("the signer has not published its key yet")
+    return {"status": "ready"}
+
+
+def metrics_route(metrics: Metrics) -> APIRouter:
+    """The route that shows `metrics`."""
+    metrics_router = APIRouter(route_class=StrictRoute, tags=["health"])
+
+    @metrics_router.get("/metrics", response_class=Response)
+    async def show(caller: ProjectCaller, here: PartsHere) -> Response:
+        """Counters in the Prometheus exposition format."""
+        del caller  # asking needs a token, and that is all
+        async with here.database.reading() as connection:
+            waiting = await queue.depth(connection)
+        return Response(metrics.text(waiting), media_type="text/plain; version=0.0.4")
+
+    return metrics_router

@@ -1,0 +1,115 @@
+"""How every `/v1` route takes a request: who first, then strict JSON, then once only.
+
+FastAPI's own reading accepts duplicate members (the last wins) and bodies of any
+length, so a body is read and parsed here before FastAPI sees it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+
+from api.auth import Caller, authenticate, parts
+from artifacts.clock import to_milliseconds
+from artifacts.errors import (
+    ConflictError,
+    IdempotencyMismatchError,
+    InvalidInputError,
+    LimitExceededError,
+)
+from artifacts.identifiers import new_ulid
+from artifacts.limits import MAX_IDEMPOTENCY_KEY, MAX_JSON_BYTES
+from artifacts.queries import tokens
+from artifacts.strict_json import loads
+
+Handle = Callable[[Request], Coroutine[Any, Any, Response]]  # Any: as FastAPI types it
+
+
+class StrictRoute(APIRoute):
+    """Authenticates, parses strictly, and answers a repeated `Idempotency-Key` from memory."""
+
+    def get_route_handler(self) -> Handle:
+        """Wrap FastAPI's handler."""
+        inner = super().get_route_handler()
+        reads_json = self.body_field is not None
+        path = self.path_format
+
+        async def handle(request: Request) -> Response:
+            request.state.caller = caller = await authenticate(request)
+            raw = b""
+            if reads_json:
+                request, raw = await _take_json(request)
+            key = request.headers.get("idempotency-key")
+            if key is None or request.method != "POST" or not reads_json:
+                return await inner(request)
+            scope = (caller.project, _principal(caller), f"{request.method} {path}", _checked(key))
+            return await _once(request, scope, raw, inner)
+
+        return handle
+
+
+def _principal(caller: Caller) -> str:
+    return f"{caller.principal}/{caller.step}" if caller.step else caller.principal
+
+
+def _checked(key: str) -> str:
+    if not key.isprintable() or not 0 < len(key) <= MAX_IDEMPOTENCY_KEY:
+        raise InvalidInputError(f"an idempotency key has 1 to {MAX_IDEMPOTENCY_KEY} printable characters")
+    return key
+
+
+async def _take_json(request: Request) -> tuple[Request, bytes]:
+    """The body, and a request in which FastAPI will find it parsed."""
+    pieces: list[bytes] = []
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+        if size > MAX_JSON_BYTES:
+            raise LimitExceededError(f"a JSON body has at most {MAX_JSON_BYTES} bytes")
+        pieces.append(piece)
+    raw = b"".join(pieces)
+    headers = [pair for pair in request.scope["headers"] if pair[0] != b"content-type"]
+    headers.append((b"content-type", b"application/json"))
+    taken = Request({**request.scope, "headers": headers}, request.receive)
+    # Starlette keeps what was read in these two attributes, and FastAPI asks it.
+    taken._body = raw  # noqa: SLF001  # the only way round is to parse twice
+    taken._json = loads(raw)  # noqa: SLF001  # see above
+    return taken, raw
+
+
+async def _once(request: Request, scope: tuple[str, str, str, str], raw: bytes, inner: Handle) -> Response:
+    """Answer from memory, or reserve an id under the key and remember the answer.
+
+    The id a route would draw is drawn here and kept before the route runs: a crash
+    between its commit and our keeping of the answer repeats into the same id.
+    """
+    here = parts(request)
+    body_digest = hashlib.sha256(request.url.path.encode() + b"\n" + raw).digest()
+    now = here.clock.now()
+    async with here.database.writing() as connection:
+        await tokens.reserve(
+            connection, scope, body_digest=body_digest, id_=new_ulid(now), at=to_milliseconds(now)
+        )
+        known = await tokens.answered(connection, scope)
+    if known is None:
+        raise ConflictError("the idempotency key was just forgotten", hint="send the request again")
+    if known.body_digest != body_digest:
+        raise IdempotencyMismatchError(
+            "this key came with another body before", hint="use a new key for a new request"
+        )
+    if known.status is not None:
+        return Response(known.response, known.status, media_type="application/json")
+    request.state.reserved_id = known.reserved_id
+    response = await inner(request)
+    async with here.database.writing() as connection:
+        await tokens.answer(connection, scope, status=response.status_code, response=bytes(response.body))
+    return response
+
+
+def reserved_id(request: Request) -> str | None:
+    """The id that stands for this request's `Idempotency-Key`, if it has one."""
+    return getattr(request.state, "reserved_id", None)

@@ -1,0 +1,84 @@
+"""What the worker does beside reading blobs back: complete, expire, sweep."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from artifacts.clock import Clock, to_milliseconds
+from artifacts.content import Content
+from artifacts.db import Database
+from artifacts.digest import Digest
+from artifacts.errors import CustodyError, NotFoundError
+from artifacts.layout import STAGING
+from artifacts.limits import IDEMPOTENCY_SECONDS, STAGING_SECONDS
+from artifacts.queries import queue, receipts, steps, tokens
+from artifacts.queries.queue import Job
+from artifacts.sealing import Finish, Sealer
+from artifacts.steps import Outcome
+from artifacts.storage.protocol import ObjectStore
+from artifacts.wire import FinishBody
+
+_SEALING_GRACE = timedelta(seconds=5)
+"""An api that is alive completes its own sealing far sooner; publishing twice would be harmless."""
+_AT_ONCE = 200
+
+
+class Upkeep:
+    """Keeps the house in order; every call may be repeated and run beside others."""
+
+    def __init__(self, database: Database, store: ObjectStore, clock: Clock) -> None:
+        self._database = database
+        self._store = store
+        self._clock = clock
+        self._content = Content(database, store, clock)
+        self._sealer = Sealer(database, store, clock)
+
+    async def read_back(self, job: Job) -> None:
+        """Hash a blob where it is served and write the worker's receipt."""
+        digest = Digest("sha256", job.topic)
+        try:
+            receipt = await self._content.read_back(job.project, digest)
+        except NotFoundError:
+            receipt = None  # it was deleted; there is nothing to vouch for
+        async with self._database.writing() as connection:
+            if await queue.complete(connection, job) and receipt is not None and receipt.holds:
+                await receipts.add_receipt(
+                    connection,
+                    job.project,
+                    digest,
+                    kind=receipt.kind,
+                    size=receipt.size,
+                    at=to_milliseconds(self._clock.now()),
+                )
+
+    async def tidy(self) -> int:
+        """Complete sealings, seal expired steps, sweep stale uploads; return how much was done."""
+        now = self._clock.now()
+        done = await self._sealer.resume(before=to_milliseconds(now - _SEALING_GRACE))
+        done += await self._expire()
+        done += await self._sweep()
+        oldest = to_milliseconds(now - timedelta(seconds=IDEMPOTENCY_SECONDS))
+        async with self._database.writing() as connection:
+            return done + await tokens.forget_answers(connection, before=oldest)
+
+    async def _expire(self) -> int:
+        now = to_milliseconds(self._clock.now())
+        async with self._database.reading() as connection:
+            over = await steps.expired(connection, now=now, limit=_AT_ONCE)
+        done = 0
+        for project, step in over:
+            try:
+                await self._sealer.seal(Finish(project, step, FinishBody(outcome=Outcome.UNKNOWN)))
+            except CustodyError:  # its own finish came first
+                continue
+            done += 1
+        return done
+
+    async def _sweep(self) -> int:
+        oldest = self._clock.now() - timedelta(seconds=STAGING_SECONDS)
+        done = 0
+        async for listed in self._store.list(f"{STAGING}/"):
+            if listed.changed_at < oldest:
+                await self._store.delete(listed.key)
+                done += 1
+        return done
