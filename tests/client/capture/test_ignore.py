@@ -16,7 +16,18 @@ FILES = (
     "a", "b", "ab", "a.b", "foo", "foo.txt", "a-b", "a]b", "[", "!x", "#x", "a b", "dir/a", "dir/ab", "dir/foo.txt",
     "dir/sub/a", "dir/sub/foo", "dir/sub/deep/ab", "foo.d/a", "x/foo/a", "x/dir/a", "x/y/dir/sub/a", "1", "a1", "Z",
 )  # fmt: skip
-DIRECTORIES = ("dir", "dir/sub", "dir/sub/deep", "foo.d", "x", "x/foo", "x/dir", "x/y", "x/y/dir", "x/y/dir/sub")
+DIRECTORIES = (
+    "dir",
+    "dir/sub",
+    "dir/sub/deep",
+    "foo.d",
+    "x",
+    "x/foo",
+    "x/dir",
+    "x/y",
+    "x/y/dir",
+    "x/y/dir/sub",
+)
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +62,40 @@ def we_ignore(lines: list[str]) -> set[str]:
 
 
 PIECES = st.sampled_from(
-    ["a", "b", "foo", "dir", "sub", "x", ".txt", ".", "1", "*", "**", "/", "**/", "/**", "?", "[a-f]", "[!a]", "[^b]"]
-    + ["[]a]", "[a-]", "[[:alpha:]]", "[[:digit:]x]", "[[:nope:]]", "[", "]", "\\", "\\a", "\\*", "\\[", "[\\]]"]
+    [
+        "a",
+        "b",
+        "foo",
+        "dir",
+        "sub",
+        "x",
+        ".txt",
+        ".",
+        "1",
+        "*",
+        "**",
+        "/",
+        "**/",
+        "/**",
+        "?",
+        "[a-f]",
+        "[!a]",
+        "[^b]",
+    ]
+    + [
+        "[]a]",
+        "[a-]",
+        "[[:alpha:]]",
+        "[[:digit:]x]",
+        "[[:nope:]]",
+        "[",
+        "]",
+        "\\",
+        "\\a",
+        "\\*",
+        "\\[",
+        "[\\]]",
+    ]
     + ["[z-a]", "[a/b]", "[[:alpha]", "[--a]", " ", "-", "***", "[!]a]", "[a-c-e]"]
 )
 LINES = st.builds(
@@ -109,7 +152,9 @@ def test_the_users_own_flag_lets_secrets_in_but_never_version_control() -> None:
     assert allowing.covers(".git/config")
 
 
-@pytest.mark.parametrize("name", [".env.example", "id_rsa.pub", "keyboard.py", "environment", "monkey", ".gitignore"])
+@pytest.mark.parametrize(
+    "name", [".env.example", "id_rsa.pub", "keyboard.py", "environment", "monkey", ".gitignore"]
+)
 def test_what_only_resembles_a_secret_is_kept(name: str) -> None:
     assert not Ignore().covers(name)
 
@@ -122,12 +167,21 @@ def test_the_repository_may_take_back_what_a_tool_can_make_again() -> None:
 
 def test_patterns_of_a_stranger_take_no_exponential_time() -> None:
     started = time.monotonic()
-    for pattern in ("*a" * 30 + "b", "**/" * 20 + "b", "**/a/" * 20 + "b", "*a*[a]" * 20 + "b", "a/**/" * 20 + "*b"):
+    for pattern in (
+        "*a" * 30 + "b",
+        "**/" * 20 + "b",
+        "**/a/" * 20 + "b",
+        "*a*[a]" * 20 + "b",
+        "a/**/" * 20 + "*b",
+    ):
         assert not Ignore([pattern], defaults=False).covers("a/" * 60 + "a" * 150)
     assert time.monotonic() - started < 5
 
 
-@given(st.text(st.characters(exclude_characters="\n"), max_size=40), st.text("ab/.*[]\\!é", min_size=1, max_size=20))
+@given(
+    st.text(st.characters(exclude_characters="\n"), max_size=40),
+    st.text("ab/.*[]\\!é", min_size=1, max_size=20),
+)
 def test_any_line_is_read_without_an_error(line: str, path: str) -> None:
     assert Ignore([line], defaults=False).covers(path) in (True, False)
 
@@ -143,7 +197,9 @@ def test_the_file_of_the_working_directory_is_read(tmp_path: Path) -> None:
     ("content", "said"),
     [(b"\xff\n", "UTF-8"), (b"a" * (MAX_BYTES + 1), "larger"), (b"a\n" * (MAX_LINES + 1), "lines")],
 )
-def test_an_unusable_ignore_file_is_an_error_with_its_reason(tmp_path: Path, content: bytes, said: str) -> None:
+def test_an_unusable_ignore_file_is_an_error_with_its_reason(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
     (tmp_path / ".custodyignore").write_bytes(content)
     with pytest.raises(CaptureError, match=said):
         Ignore.load(tmp_path)

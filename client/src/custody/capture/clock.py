@@ -60,13 +60,15 @@ def is_network(directory: str, mounts: str = _MOUNTS) -> bool:
     """Whether `directory` lies on a network file system; true where that cannot be known."""
     try:
         with open(mounts, encoding="utf-8", errors="surrogateescape") as stream:
-            lines = stream.read().splitlines()
+            lines = stream.read().split("\n")
     except OSError:
         return True
     path = os.path.realpath(directory) + "/"
     kind, longest = "", -1
     for line in lines:
         fields = line.split(" ")
+        if len(fields) < 3:
+            continue
         point = _unescaped(fields[1]).rstrip("/") + "/"
         # The last of equal mount points lies on top.
         if path.startswith(point) and len(point) >= longest:
