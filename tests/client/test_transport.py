@@ -7,10 +7,11 @@ import socket
 
 import pytest
 
+from custody.bodies import Content
 from custody.connections import parse_address
 from custody.errors import MisuseError, RefusedError, ServiceError, UnreachableError
 from custody.service import Service
-from custody.transport import Content, Patience, Request, Transport
+from custody.transport import Patience, Request, Transport
 from custody.wire import document
 from tests.client.stub import Reply, in_turn, peer
 

@@ -54,8 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
     return guarded(chosen.action, chosen)
 
 
-def build_parser(names: list[str]) -> Parser:
-    """Return the parser of the command line, as far as the commands `names` are concerned."""
+def build_parser(names: list[str] | None = None) -> Parser:
+    """Return the parser of the command line, as far as the commands `names` are concerned: all by default."""
+    names = list(COMMANDS) if names is None else names
     listed = "\n".join(f"  {name:<12}{summary}" for name, summary in COMMANDS.items())
     parser = Parser(
         prog="custody", usage="custody COMMAND ...", description=_DESCRIPTION + listed, epilog=_EPILOG

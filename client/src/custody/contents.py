@@ -6,10 +6,10 @@ import os
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from custody.bodies import Content
 from custody.capture.hashing import Hashed, Progress, hash_file, open_regular
 from custody.capture.identity import Identity
 from custody.errors import ContentError
-from custody.transport import Content
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from custody import __version__
+from custody.bodies import Content
 from custody.contents import HashedFile, hashed
 from custody.errors import ContentError, RefusedError
 from custody.ids import new_step_token, new_ulid
 from custody.service import Service
-from custody.transport import Content, Patience, Transport
+from custody.transport import Patience, Transport
 from custody.wire import Document, text
 
 WAIT = 10

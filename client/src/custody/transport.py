@@ -16,6 +16,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import BinaryIO
 
 from custody import __version__
+from custody.bodies import Content
 from custody.connections import Address, open_connection, parse_address
 from custody.errors import ContentError, ServiceError, UnreachableError
 
@@ -43,14 +44,6 @@ class Patience:
 
 BRIEF = Patience(attempts=3, timeout=10.0, first_pause=0.2, total=8.0)
 """For a build that must not wait for a dead service."""
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """A body that can be opened again for another attempt."""
-
-    size: int
-    open: Callable[[], BinaryIO]
 
 
 @dataclass(frozen=True, slots=True)

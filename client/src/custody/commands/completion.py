@@ -33,5 +33,5 @@ def run(chosen: argparse.Namespace) -> int:
     from custody.completions import script
     from custody.terminal import say
 
-    say(script(chosen.shell, build_parser(list(COMMANDS)), COMMANDS).rstrip("\n"))
+    say(script(chosen.shell, build_parser(), COMMANDS).rstrip("\n"))
     return exits.OK

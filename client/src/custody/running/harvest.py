@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from custody.bodies import Content
 from custody.capture.errors import CaptureError
 from custody.capture.outputs import Output, Snapshot, changed
 from custody.contents import HashedFile, hashed
@@ -15,7 +16,6 @@ from custody.output_names import printable_name
 from custody.progress import bar
 from custody.recording import Kept, Produced, Recording
 from custody.running.scene import Scene, look_again
-from custody.transport import Content
 
 MAX_OUTPUTS = 1000
 """Outputs of one step; a step that changed more gets a list of them instead."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, Protocol
 
-from custody.transport import Content
+from custody.bodies import Content
 
 MAX_LOG = 16 * 1024 * 1024
 """Bytes of output that are kept; of more, the beginning and the end."""

@@ -1,0 +1,15 @@
+"""What is sent: bytes that can be opened again, because an attempt may fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A body that can be opened again for another attempt."""
+
+    size: int
+    open: Callable[[], BinaryIO]
