@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from api.settings import Settings
+from api.supervising import stop_with_parent
 
 
 def add_data(command: argparse.ArgumentParser) -> None:
@@ -36,8 +37,15 @@ def add_listen(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_supervised(command: argparse.ArgumentParser) -> None:
+    """Add the flag with which `serve` starts its children."""
+    command.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
+
+
 def settings_of(args: argparse.Namespace) -> Settings:
-    """The settings of this call: flags, then environment, then what the data folder remembers."""
+    """The settings of this call: flags win over the environment."""
+    if getattr(args, "supervised", False):
+        stop_with_parent()
     flags = {name: getattr(args, name, None) for name in ("data", "listen", "public_url")}
     try:
         return Settings.model_validate(
@@ -52,7 +60,7 @@ def settings_of(args: argparse.Namespace) -> Settings:
 
 def _environment() -> dict[str, object]:
     # BaseSettings reads the environment only when called without arguments, so ask it for its view.
-    return Settings(_env_parse_none_str="").model_dump(exclude_unset=True)  # type: ignore[call-arg]  # a documented argument
+    return Settings(_env_parse_none_str="").model_dump(exclude_unset=True)
 
 
 def environment_of(settings: Settings) -> dict[str, str]:

@@ -7,7 +7,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from api.commands.options import add_data, add_listen, settings_of
+from api.commands.options import add_data, add_listen, add_supervised, settings_of
 
 if TYPE_CHECKING:
     from api.settings import Settings
@@ -18,6 +18,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     command = commands.add_parser("signer", help="sign what is sealed; the only process with the key")
     add_data(command)
     add_listen(command)
+    add_supervised(command)
     command.set_defaults(run=run)
 
 

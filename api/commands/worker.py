@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from api.commands.options import add_data, settings_of
+from api.commands.options import add_data, add_supervised, settings_of
 
 if TYPE_CHECKING:
     from api.settings import Settings
@@ -20,6 +20,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add the command."""
     command = commands.add_parser("worker", help="read blobs back, complete, sweep")
     add_data(command)
+    add_supervised(command)
     command.set_defaults(run=run)
 
 
@@ -62,6 +63,6 @@ async def _tidy_now_and_then(upkeep: Upkeep, stop: asyncio.Event) -> None:
             if done:
                 log.info("upkeep.done", things=done)
         except Exception as error:  # the next round may go better; nothing was acknowledged
-            log.error("upkeep.failed", error=repr(error)[:500])
+            log.exception("upkeep.failed", error=repr(error)[:500])
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _TIDY_SECONDS)
