@@ -1,10 +1,11 @@
 """CI systems are told by their own variables, and addresses never carry credentials."""
 
 import pytest
-from custody.capture.ci import CiRun, find_ci
-from custody.capture.giturl import canonical
 from hypothesis import given
 from hypothesis import strategies as st
+
+from custody.capture.ci import CiRun, find_ci
+from custody.capture.giturl import canonical
 
 
 @pytest.mark.parametrize(

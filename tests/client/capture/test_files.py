@@ -7,6 +7,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from custody.capture import scan as scanning
 from custody.capture.errors import UnsafeFileError
 from custody.capture.hashing import CHUNK, WHOLE_UP_TO, hash_file, open_regular
@@ -14,8 +17,6 @@ from custody.capture.identity import facts_of, identity_of, same_file
 from custody.capture.ignore import Ignore
 from custody.capture.names import wire_name
 from custody.capture.scan import scan
-from hypothesis import given
-from hypothesis import strategies as st
 
 NOTHING = Ignore(defaults=False)
 
@@ -173,9 +174,9 @@ def test_names_of_any_bytes_are_found_hashed_and_written(tmp_path: Path) -> None
             stream.write(name)
     found = scan(tmp_path, NOTHING)
     assert sorted(os.fsencode(name) for name in found.files) == sorted(evil)
-    for name, identity in found.files.items():
-        hashed = hash_file(f"{tmp_path}/{name}", expected=identity)
-        assert hashed.raw == hashlib.sha256(os.fsencode(name)).digest()
+    for listed, identity in found.files.items():
+        hashed = hash_file(f"{tmp_path}/{listed}", expected=identity)
+        assert hashed.raw == hashlib.sha256(os.fsencode(listed)).digest()
     assert wire_name(os.fsdecode(b"\xff\xfe")).text == "\\xff\\xfe"
     assert wire_name("new\nline").text == "new\\x0aline"
     assert wire_name("caf\u00e9") == wire_name(os.fsdecode(b"caf\xc3\xa9"))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from custody.capture.clock import LOCAL_MARGIN, Tick, TouchClock
 from custody.capture.errors import CaptureError
 from custody.capture.ignore import Ignore
@@ -66,7 +67,7 @@ def test_the_same_bytes_written_again_are_no_output(work: Path, cache: StatCache
     before = take(work, cache)
     (work / "README").write_bytes(b"read me")
     os.utime(work / "src/a.c")
-    os.chmod(work / "src/a.c", 0o755)
+    os.chmod(work / "src/a.c", 0o700)
     (work / "copy").write_bytes(b"read me")
     os.replace(work / "copy", work / "README")
     assert names(before, take(work, cache)) == []

@@ -6,12 +6,13 @@ import random
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from custody.capture.arguments import redact_arguments
 from custody.capture.environment import child_environment, recorded_environment, secret_values
 from custody.capture.redaction import Redactor
 from custody.capture.shapes import LONGEST
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 DICE = random.Random(20)
 

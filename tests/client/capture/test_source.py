@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from custody.capture.source import Source, find_source
 from custody.capture.worktree import MAX_CHANGES
 

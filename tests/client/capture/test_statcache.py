@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from custody.capture.clock import LOCAL_MARGIN, NETWORK_MARGIN, Tick, TouchClock, is_network
 from custody.capture.hashing import Hashed, hash_file
 from custody.capture.identity import facts_of
 from custody.capture.statcache import StatCache, cache_file, wanted
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 
 @dataclass
