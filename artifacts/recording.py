@@ -116,9 +116,10 @@ class Recorder:
         row = _row(beginning, now)
         async with self._database.writing() as connection:
             await self._run_for(connection, beginning)
-            if beginning.source is not None:
-                await facts.record_refs(connection, [(row.project, beginning.source)], at=now)
             if await steps.begin_step(connection, row):
+                if beginning.source is not None:
+                    await facts.record_refs(connection, [(row.project, beginning.source)], at=now)
+                    await products.add_source(connection, row.project, row.id, beginning.source)
                 return True
             known = await steps.find_step(connection, row.project, row.id)
         if (known.begun, known.token_hash, known.principal, known.run) != (

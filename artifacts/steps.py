@@ -34,6 +34,7 @@ class Role(StrEnum):
     """What an artifact was to a step."""
 
     INPUT = "input"
+    SOURCE = "source"
     OUTPUT = "output"
     BYPRODUCT = "byproduct"
 

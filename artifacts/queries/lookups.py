@@ -9,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.digest import Digest, DigestSet
 from artifacts.queries.addresses import address
-from artifacts.steps import Role
 from artifacts.tables import artifact, digest_alias, reference, step, step_input, step_output
 
 
@@ -137,13 +136,13 @@ async def consumed_by(
     """Steps that used the artifact, newest first."""
     same = sa.and_(step.c.project == step_input.c.project, step.c.id == step_input.c.step)
     found = await connection.execute(
-        sa.select(*_STEP, step.c.finished_at)
+        sa.select(*_STEP, step_input.c.role, step.c.finished_at)
         .join(step_input, same)
         .where(step_input.c.project == project, step_input.c.address == address(digest))
         .order_by(step_input.c.step.desc())
         .limit(limit)
     )
     return [
-        Involved(row.id, row.run, row.name, row.outcome, row.state, Role.INPUT, None, row.finished_at)
+        Involved(row.id, row.run, row.name, row.outcome, row.state, row.role, None, row.finished_at)
         for row in found
     ]

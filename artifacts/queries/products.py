@@ -48,11 +48,14 @@ class Produced:
     received: bool
 
 
-def input_values(project: str, step_id: str, ref: ArtifactRef) -> dict[str, object]:
-    """The row of one input."""
+def input_values(
+    project: str, step_id: str, ref: ArtifactRef, *, role: Role = Role.INPUT
+) -> dict[str, object]:
+    """The row of one input, or of the source."""
     return {
         "project": project,
         "step": step_id,
+        "role": role.value,
         "address": address(ref.digest),
         "uri": ref.uri or "",
         "name": ref.name or "",
@@ -82,7 +85,11 @@ async def add_inputs(
     Raises:
         LimitExceededError: the step would have more than `MAX_INPUTS`.
     """
-    mine = sa.and_(step_input.c.project == project, step_input.c.step == step_id)
+    mine = sa.and_(
+        step_input.c.project == project,
+        step_input.c.step == step_id,
+        step_input.c.role == Role.INPUT.value,
+    )
     before = await _count(connection, step_input, mine)
     await insert_new(connection, step_input, [input_values(project, step_id, ref) for ref in refs])
     after = await _count(connection, step_input, mine)
@@ -91,6 +98,11 @@ async def add_inputs(
             f"a step has at most {MAX_INPUTS} inputs", hint="name a directory as one input", step=step_id
         )
     return after - before
+
+
+async def add_source(connection: AsyncConnection, project: str, step_id: str, source: ArtifactRef) -> None:
+    """Record what a step checked out, so that lineage can follow it."""
+    await insert_new(connection, step_input, [input_values(project, step_id, source, role=Role.SOURCE)])
 
 
 async def add_output(connection: AsyncConnection, project: str, step_id: str, product: ProductRow) -> bool:
@@ -144,7 +156,11 @@ async def inputs_of(connection: AsyncConnection, project: str, steps: Sequence[s
     """Every input of `steps`, in the order of the record."""
     found = await connection.execute(
         sa.select(step_input.c.step, step_input.c.body)
-        .where(step_input.c.project == project, step_input.c.step.in_(steps))
+        .where(
+            step_input.c.project == project,
+            step_input.c.step.in_(steps),
+            step_input.c.role == Role.INPUT.value,
+        )
         .order_by(step_input.c.uri, step_input.c.name, step_input.c.address)
     )
     return [Consumed(*row) for row in found]

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from artifacts.queries.dialect import insert_new
 from artifacts.queries.products import input_values, output_values
 from artifacts.queries.steps import enter
-from artifacts.steps import StepState
+from artifacts.steps import Role, StepState
 from artifacts.tables import run, step, step_input, step_output
 from artifacts.whole import WholeStep
 
@@ -28,6 +28,9 @@ async def record(connection: AsyncConnection, project: str, wholes: Sequence[Who
     await insert_new(connection, step, [_step(whole, at) for whole in new])
     await enter(connection, project, [whole.step for whole in new], StepState.OPEN.value, at=at)
     inputs = [input_values(whole.project, whole.step, ref) for whole in new for ref in whole.inputs]
+    inputs += [
+        input_values(project, whole.step, whole.source, role=Role.SOURCE) for whole in new if whole.source
+    ]
     await insert_new(connection, step_input, inputs)
     outputs = [output_values(whole.project, whole.step, item) for whole in new for item in whole.products]
     await insert_new(connection, step_output, outputs)

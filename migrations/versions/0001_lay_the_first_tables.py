@@ -107,6 +107,7 @@ def _content() -> None:
     op.create_table(
         "artifact",
         sa.Column("project", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
         sa.Column("address", sa.LargeBinary(length=32), nullable=False),
         sa.Column("algorithm", sa.Text(), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
@@ -254,7 +255,9 @@ def _products() -> None:
         sa.ForeignKeyConstraint(
             ["project", "step"], ["step.project", "step.id"], name=op.f("fk_step_input_project_step_step")
         ),
-        sa.PrimaryKeyConstraint("project", "step", "address", "uri", "name", name=op.f("pk_step_input")),
+        sa.PrimaryKeyConstraint(
+            "project", "step", "role", "address", "uri", "name", name=op.f("pk_step_input")
+        ),
         sqlite_with_rowid=False,
     )
     op.create_index(
