@@ -14,14 +14,14 @@ def page(title: str, parser: argparse.ArgumentParser) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _section(parser: argparse.ArgumentParser, *, level: int) -> Iterator[str]:
+def _section(parser: argparse.ArgumentParser, *, level: int, summary: str = "") -> Iterator[str]:
     yield f"{'#' * level} {parser.prog}"
     yield ""
-    yield from _text(parser.description)
+    yield from _text(parser.description or summary)
     yield from _table(parser)
     yield from _text(parser.epilog)
-    for below in _below(parser):
-        yield from _section(below, level=level + 1)
+    for below, said in _below(parser):
+        yield from _section(below, level=level + 1, summary=said)
 
 
 def _text(text: str | None) -> Iterator[str]:
@@ -73,11 +73,13 @@ def _hidden(action: argparse.Action) -> bool:
     return nested or action.help == argparse.SUPPRESS or "-h" in action.option_strings
 
 
-def _below(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """Give the parsers of the commands below this one, each once, aliases left out."""
+def _below(parser: argparse.ArgumentParser) -> Iterator[tuple[argparse.ArgumentParser, str]]:
+    """Give the parsers of the commands below this one, each with its line in the list of commands."""
     for action in _actions(parser):
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001 - argparse offers no public way to walk
-            yield from dict.fromkeys(action.choices.values())
+            listed = action._choices_actions  # noqa: SLF001 - argparse offers no public way to walk
+            said = {choice.dest: (choice.help or "").capitalize() for choice in listed}
+            yield from ((below, said.get(name, "")) for name, below in action.choices.items())
 
 
 def _actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:

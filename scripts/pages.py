@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from api.commands import build_parser as server_parser
+from api.commands import parser as server_parser
 from api.settings import Settings
 from custody.__main__ import build_parser as client_parser
 from scripts import cli_pages, settings_page

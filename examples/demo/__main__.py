@@ -25,12 +25,14 @@ AUTHOR = {
     "GIT_COMMITTER_EMAIL": "demo@custody.invalid",
 }
 NEXT = """
-What to try next, in this directory:
-  .venv/bin/custody-server serve --data .demo --listen 127.0.0.1:8080 &
-  eval "$(.venv/bin/custody-server env --data .demo)"
-  .venv/bin/custody run --name hello -- sh -c 'echo hello > hello.txt'
-  .venv/bin/custody verify hello.txt
-  .venv/bin/custody trace hello.txt
+What to try next:
+  export PATH="$PWD/.venv/bin:$PATH"
+  custody-server serve --data .demo --listen 127.0.0.1:8080 &
+  eval "$(custody-server env --data .demo)"
+  cd "$(mktemp -d)"
+  custody run --name hello -- sh -c 'echo hello > hello.txt'
+  custody verify hello.txt
+  custody trace hello.txt
 README.md says what the proof is worth; docs/http.md shows how to do all of it with curl."""
 
 
@@ -96,7 +98,7 @@ def tell(terminal: Terminal, stack: ExitStack) -> None:
         asking = checkout.given(exported)
         say('$ eval "$(custody-server env --data …)"   # ' + ", ".join(exported))
         build(asking)
-        tampered = evidence.verify_online(asking, WHEEL, tamper)
+        tampered = evidence.verify_online(asking, WHEEL, url, tamper)
         evidence.trace(asking, WHEEL, SDIST, commit)
         evidence.get_back(asking, WHEEL)
         evidence.upload_with_curl(asking)

@@ -17,10 +17,15 @@ KEY = "custody.pem"
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
-def verify_online(terminal: Terminal, wheel: str, tamper: Callable[[Path], Path]) -> Path:
+def verify_online(terminal: Terminal, wheel: str, source: str, tamper: Callable[[Path], Path]) -> Path:
     """Verify `wheel` against the service, see a tampered copy refused, and return that copy."""
     scene("Verify: who made this file, from what? Exit status 0 only if a pinned key signed it")
     terminal.run("custody", "verify", wheel)
+
+    scene("Expect more: built from this repository. Only reported, by the step itself, so the label is said")
+    terminal.run("custody", "verify", wheel, "--source", f"git+{source}", "--label", "reported")
+    scene("Without the label the same expectation fails: nobody but the step says so, exit status 1")
+    terminal.run("custody", "verify", wheel, "--source", f"git+{source}", status=1)
 
     scene("The same with one byte changed: nobody ever stated anything about these bytes, exit status 3")
     tampered = tamper(terminal.place / wheel)
@@ -55,19 +60,21 @@ def upload_with_curl(terminal: Terminal) -> None:
     token = secrets.token_urlsafe(32)
     step = _ulid()
     begin = {"id": step, "name": "by-hand", "token_sha256": hashlib.sha256(token.encode()).hexdigest()}
-    asking = terminal.given({"STEP_TOKEN": token})
-    steps = f'"$CUSTODY_URL/v1/steps/{step}'
-    project = '-H "Authorization: Bearer $CUSTODY_TOKEN" -H "Content-Type: application/json"'
+    asking = terminal.given(
+        {"STEP_TOKEN": token, "STEP": f"{terminal.variables['CUSTODY_URL']}/v1/steps/{step}"}
+    )
+    is_json = '-H "Content-Type: application/json"'
     own = '-H "Authorization: Bearer $STEP_TOKEN"'
-    _curl(asking, f"""{project} -d '{json.dumps(begin)}' "$CUSTODY_URL/v1/steps\"""")
-    _curl(asking, f'{own} -T README.md {steps}/outputs/README.md"')
-    finish = """-H "Content-Type: application/json" -d '{"outcome": "succeeded"}'"""
-    answer = json.loads(_curl(asking, f'{own} {finish} {steps}/finish?wait=20"'))
+    project = '-H "Authorization: Bearer $CUSTODY_TOKEN"'
+    _curl(asking, f"""{project} {is_json} -d '{json.dumps(begin)}' "$CUSTODY_URL/v1/steps\"""")
+    _curl(asking, f'{own} -T README.md "$STEP/outputs/README.md"')
+    finish = f"""{own} {is_json} -d '{{"outcome": "succeeded"}}' "$STEP/finish?wait=20\""""
+    answer = json.loads(_curl(asking, finish))
     expect(answer["state"] == "signed", f"the step is {answer['state']}, not signed")
 
 
 def _curl(terminal: Terminal, arguments: str) -> str:
-    return terminal.run("sh", "-c", f"curl -sS --fail-with-body {arguments}")
+    return terminal.shell(f"curl -sS --fail-with-body {arguments}")
 
 
 def keep_bundle(terminal: Terminal, wheel: str) -> None:

@@ -55,7 +55,14 @@ class Terminal:
 
     def run(self, *command: str, status: int = 0) -> str:
         """Show and run `command`, show and return its standard output; it must exit with `status`."""
-        say(f"$ {shlex.join(command)}")
+        return self._shown(shlex.join(command), command, status)
+
+    def shell(self, line: str) -> str:
+        """Show and run a line as a shell reads it; it must succeed."""
+        return self._shown(line, ("sh", "-c", line), 0)
+
+    def _shown(self, line: str, command: tuple[str, ...], status: int) -> str:
+        say(f"$ {line}")
         done = subprocess.run(
             command, cwd=self.place, env=self.environment(), stdout=subprocess.PIPE, text=True, check=False
         )
