@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NotRequired, TypedDict
+from typing import Final, NotRequired, TypeAlias, TypedDict
 
 from artifacts.clock import written
 from artifacts.digest import Digest
@@ -113,6 +113,10 @@ class RecordLabels:
         )
 
 
+_Row: TypeAlias = tuple[str, str, int, ArtifactRef, ClaimLabels]
+"""A reference with what it is sorted by; its place in the record decides between equals."""
+
+
 def has_provenance(record: Record) -> bool:
     """Say whether `record` is of a build: it succeeded and made something it did not consume."""
     consumed = _consumed(record)
@@ -139,14 +143,16 @@ def statement(
     consumed = _consumed(record)
     subjects: list[Descriptor] = []
     passed_on: list[Descriptor] = []
-    for ref, label in _by_name(record.outputs, labels.outputs):
+    for _, _, _, ref, label in _by_name(record.outputs, labels.outputs):
         if _is_subject(ref, consumed):
             subjects.append(_subject(ref, label))
         else:
             passed_on.append(_descriptor(ref, label))
     if record.outcome is not Outcome.SUCCEEDED or not subjects:
         raise EvidenceError("only a step that succeeded and has a subject has provenance", step=record.step)
-    byproducts = [_descriptor(ref, label) for ref, label in _by_name(record.byproducts, labels.byproducts)]
+    byproducts = [
+        _descriptor(ref, label) for _, _, _, ref, label in _by_name(record.byproducts, labels.byproducts)
+    ]
     return {
         "_type": STATEMENT_V1,
         "subject": subjects,
@@ -170,7 +176,7 @@ def _definition(record: Record, public_url: str, labels: RecordLabels) -> BuildD
     if internal := {name: value for name, value in given.items() if value}:
         definition["internalParameters"] = internal
     dependencies = [] if record.source is None else [_descriptor(record.source, labels.source)]
-    dependencies += [_descriptor(ref, label) for ref, label in _by_uri(record.inputs, labels.inputs)]
+    dependencies += [_descriptor(ref, label) for _, _, _, ref, label in _by_uri(record.inputs, labels.inputs)]
     if dependencies:
         definition["resolvedDependencies"] = dependencies
     return definition
@@ -220,20 +226,22 @@ def _reported(said: Reported) -> dict[str, object]:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _by_name(
-    products: Sequence[Product], labels: Sequence[ClaimLabels]
-) -> list[tuple[ArtifactRef, ClaimLabels]]:
-    pairs = [(product.ref, label) for product, label in zip(products, labels, strict=True)]
-    order = sorted([(ref.name or "", ref.uri or "", at) for at, (ref, _) in enumerate(pairs)])
-    return [pairs[at] for _, _, at in order]
+def _by_name(products: Sequence[Product], labels: Sequence[ClaimLabels]) -> list[_Row]:
+    rows = [
+        (product.ref.name or "", product.ref.uri or "", at, product.ref, label)
+        for at, product, label in zip(range(len(labels)), products, labels, strict=True)
+    ]
+    rows.sort()  # by the first three: no two rows are at the same place
+    return rows
 
 
-def _by_uri(
-    refs: Sequence[ArtifactRef], labels: Sequence[ClaimLabels]
-) -> list[tuple[ArtifactRef, ClaimLabels]]:
-    pairs = list(zip(refs, labels, strict=True))
-    order = sorted([(ref.uri or "", ref.name or "", at) for at, ref in enumerate(refs)])
-    return [pairs[at] for _, _, at in order]
+def _by_uri(refs: Sequence[ArtifactRef], labels: Sequence[ClaimLabels]) -> list[_Row]:
+    rows = [
+        (ref.uri or "", ref.name or "", at, ref, label)
+        for at, ref, label in zip(range(len(labels)), refs, labels, strict=True)
+    ]
+    rows.sort()
+    return rows
 
 
 def _consumed(record: Record) -> frozenset[str]:
@@ -268,9 +276,9 @@ def _descriptor(ref: ArtifactRef, labels: ClaimLabels) -> Descriptor:
     digest = {digests[0].algorithm: digests[0].hex} if len(digests) == 1 else ref.digests.to_wire()
     descriptor: Descriptor
     if ref.uri is None:
-        descriptor = {"digest": digest, "annotations": labels.plain}
+        descriptor = {"annotations": labels.plain, "digest": digest}
     else:
-        descriptor = {"digest": digest, "annotations": labels.located, "uri": ref.uri}
+        descriptor = {"annotations": labels.located, "digest": digest, "uri": ref.uri}
     if ref.name is not None:
         descriptor["name"] = ref.name
     if ref.media_type is not None:
