@@ -107,7 +107,6 @@ def _content() -> None:
     op.create_table(
         "artifact",
         sa.Column("project", sa.Text(), nullable=False),
-        sa.Column("role", sa.Text(), nullable=False),
         sa.Column("address", sa.LargeBinary(length=32), nullable=False),
         sa.Column("algorithm", sa.Text(), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
@@ -243,6 +242,7 @@ def _products() -> None:
         "step_input",
         sa.Column("project", sa.Text(), nullable=False),
         sa.Column("step", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
         sa.Column("address", sa.LargeBinary(length=32), nullable=False),
         sa.Column("uri", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
