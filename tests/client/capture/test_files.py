@@ -201,3 +201,4 @@ def test_times_beyond_what_fits_are_kept_as_the_far_future(tmp_path: Path) -> No
     assert facts.modified_at == min(found.st_mtime_ns, 2**63 - 1)
     assert facts.inode == found.st_ino
     assert same_file(identity_of(found), identity_of(os.stat(path)))
+    assert scan(tmp_path, NOTHING).files["f"] == identity_of(found)

@@ -6,11 +6,12 @@ parent, so exchanging a directory for a link while the scan runs leads nowhere.
 
 import os
 import stat
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from custody.capture.identity import Identity, identity_of
+from custody.capture.identity import Identity, identity_of, pack_identity
 
 # One descriptor and one Python frame are held per level.
 MAX_DEPTH = 200
@@ -115,16 +116,20 @@ class _Walk:
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 name = entry.name
-                is_file = entry.is_file(follow_symlinks=False)
-                is_directory = not is_file and entry.is_dir(follow_symlinks=False)
-                if may_match(name) and ignored(prefix + name, is_directory):
+                if may_match(name) and ignored(prefix + name, entry.is_dir(follow_symlinks=False)):
                     self.ignored += 1
-                elif is_file:
+                elif entry.is_file(follow_symlinks=False):
                     try:
-                        files[prefix + name] = identity_of(entry.stat(follow_symlinks=False))
+                        at = entry.stat(follow_symlinks=False)
+                        # As `identity_of` does, without the call.
+                        files[prefix + name] = pack_identity(
+                            at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_mode
+                        )
+                    except struct.error:
+                        files[prefix + name] = identity_of(at)
                     except OSError as error:
                         self._miss(prefix + name, error)
-                elif is_directory:
+                elif entry.is_dir(follow_symlinks=False):
                     directories.append(name)
                 else:
                     self._skip(entry, prefix + name)
