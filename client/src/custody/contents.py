@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from custody.bodies import Content
 from custody.capture.hashing import Hashed, Progress, hash_file, open_regular
-from custody.capture.identity import Identity
+from custody.capture.identity import Identity, identity_of
 from custody.errors import ContentError
 
 
@@ -30,11 +30,22 @@ class HashedFile:
         """Return the file as a body; another file put in its place is refused."""
         return Content(self.size, self._open)
 
+    def changed(self) -> bool:
+        """Whether the file is no longer as it was when it was hashed, as far as its times can tell."""
+        try:
+            return identity_of(os.lstat(self.path)) != self.identity
+        except OSError:
+            return True
+
     def _open(self) -> BinaryIO:
         try:
-            return os.fdopen(open_regular(self.path, expected=self.identity), "rb", buffering=0)
+            stream = os.fdopen(open_regular(self.path, expected=self.identity), "rb", buffering=0)
         except OSError as error:
             raise ContentError(f"{self.path}: {error.strerror}") from error
+        if identity_of(os.fstat(stream.fileno())) != self.identity:
+            stream.close()
+            raise ContentError(f"{self.path}: changed after it was hashed")
+        return stream
 
 
 def hashed(path: str | os.PathLike[str], *, progress: Progress | None = None) -> HashedFile:

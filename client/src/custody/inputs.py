@@ -6,10 +6,9 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from custody.capture.identity import Identity, identity_of
 from custody.capture.ignore import Ignore
 from custody.capture.scan import scan
-from custody.contents import hashed
+from custody.contents import HashedFile, hashed
 from custody.errors import ContentError, MisuseError
 from custody.output_names import printable_name
 from custody.references import looks_like_reference, parse
@@ -24,17 +23,11 @@ class Consumed:
 
     name: str
     descriptor: dict[str, object]
-    path: str | None = None
-    identity: Identity | None = None
+    file: HashedFile | None = None
 
     def changed(self) -> bool:
-        """Whether the file is no longer the one that was hashed."""
-        if self.path is None:
-            return False
-        try:
-            return identity_of(os.lstat(self.path)) != self.identity
-        except OSError:
-            return True
+        """Whether the file is no longer as it was when it was hashed."""
+        return self.file is not None and self.file.changed()
 
 
 def consumed(written: Sequence[str], *, root: str, ignore: Ignore) -> Iterator[Consumed]:
@@ -54,6 +47,21 @@ def consumed(written: Sequence[str], *, root: str, ignore: Ignore) -> Iterator[C
             if count > MAX_INPUTS:
                 raise MisuseError(f"more than {MAX_INPUTS} inputs", hint="name files, or smaller folders")
             yield found
+
+
+def merged(
+    declared: Sequence[dict[str, object]], changes: Sequence[dict[str, object]]
+) -> list[dict[str, object]]:
+    """Return all inputs; a declared file that differs from the commit is one input and says both."""
+    states = {_key(one): one["annotations"] for one in changes if "annotations" in one}
+    both = {_key(one) for one in declared}
+    found = [one | ({"annotations": states[_key(one)]} if _key(one) in states else {}) for one in declared]
+    return found + [one for one in changes if _key(one) not in both]
+
+
+def _key(one: dict[str, object]) -> str:
+    """Tell inputs apart by last name and digest: one name is below the repository, the other below here."""
+    return f"{str(one.get('name', '')).rpartition('/')[2]} {one.get('digest')}"
 
 
 def _consumed(written: str, root: str, ignore: Ignore) -> Iterator[Consumed]:
@@ -78,7 +86,7 @@ def file_input(path: str, root: str) -> Consumed:
     except ContentError as error:
         raise ContentError(f"--input {error.message.removeprefix(f'{root}/')}", hint=error.hint) from error
     shown = printable_name(name)
-    return Consumed(shown, {"name": shown, "digest": {"sha256": file.sha256}}, path, file.identity)
+    return Consumed(shown, {"name": shown, "digest": {"sha256": file.sha256}}, file)
 
 
 def _folder(path: str, root: str, ignore: Ignore) -> Iterator[Consumed]:

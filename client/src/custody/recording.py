@@ -12,12 +12,13 @@ from custody.contents import HashedFile, hashed
 from custody.errors import ContentError, RefusedError
 from custody.ids import new_step_token, new_ulid
 from custody.service import Service
-from custody.transport import Patience, Transport
+from custody.transport import STEADY, Transport
 from custody.wire import Document, text
 
 WAIT = 10
 """Seconds to wait for the signature."""
 
+NOT_STORED = "not stored"
 _MISMATCH = "digest-mismatch"
 _ABOUT_THIS_FILE = (409, 413, 415, 422)
 
@@ -34,13 +35,18 @@ class Produced:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What became of an output: the digest the service has, or why it has none."""
+    """What became of an output: the digest the service has, and what was wrong with it."""
 
     name: str
     digest: str
     size: int
     how: str
     trouble: str | None = None
+
+    @property
+    def stored(self) -> bool:
+        """Whether it is in the record."""
+        return self.how != NOT_STORED
 
 
 class Recording:
@@ -51,7 +57,7 @@ class Recording:
         self.step_id = step_id
         self.token = token
         self.page = page
-        self._own = Service(Transport(project.shown, token, patience=Patience()))
+        self._own = Service(Transport(project.shown, token, patience=STEADY))
 
     @property
     def project(self) -> str:
@@ -128,11 +134,13 @@ class Recording:
                 raise
             changing = isinstance(error, RefusedError) and error.slug == _MISMATCH
             trouble = "keeps changing while it is uploaded" if changing else error.message
-            return Kept(one.name, one.file.digest, one.file.size, "not stored", trouble)
+            return Kept(one.name, one.file.digest, one.file.size, NOT_STORED, trouble)
 
     def _send(self, name: str, file: HashedFile) -> Kept:
         stored = self._own.put_output(self.step_id, name, file.content(), file.sha256)
-        return Kept(name, stored, file.size, "stored")
+        # The service has what was hashed; that the file went on changing is worth a line.
+        trouble = "changed while it was uploaded; stored is what it was before" if file.changed() else None
+        return Kept(name, stored, file.size, "stored", trouble)
 
 
 def begin(project: Service, facts: Mapping[str, object], *, run: str | None) -> Recording:

@@ -9,8 +9,9 @@ from http.client import HTTPResponse
 from typing import Self, TypeVar
 from urllib.parse import quote, urlencode
 
+from custody.bodies import Content
 from custody.errors import NothingFoundError, RefusedError
-from custody.transport import Answer, Content, Request, Transport
+from custody.transport import Answer, Request, Transport
 from custody.wire import Document, document, encode, listed, refusal, text
 
 BATCH = 1000

@@ -98,5 +98,5 @@ def _shown(source: Source) -> str:
     state = "clean"
     if source.dirty:
         count = len(source.changes) + source.omitted
-        state = f"dirty: {count} differ" if count else "dirty"
+        state = f"dirty, {count} {'file differs' if count == 1 else 'files differ'}" if count else "dirty"
     return f"git {source.commit[:7]} ({state})"

@@ -30,7 +30,7 @@ _LONGEST_PAUSE = 30.0
 class Patience:
     """How long to try before giving up."""
 
-    attempts: int = 6
+    attempts: int = 4
     timeout: float = 60.0
     first_pause: float = 0.25
     longest_pause: float = 8.0
@@ -44,6 +44,9 @@ class Patience:
 
 BRIEF = Patience(attempts=3, timeout=10.0, first_pause=0.2, total=8.0)
 """For a build that must not wait for a dead service."""
+
+STEADY = Patience(attempts=7)
+"""For what would be lost if it were not sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +140,13 @@ class Transport:
     def _persist(self, request: Request) -> HTTPResponse:
         attempt, began = 1, time.monotonic()
         while True:
-            spent = time.monotonic() - began
-            last = attempt >= self.patience.attempts or spent >= self.patience.total
+            last = attempt >= self.patience.attempts
             fresh = self._connection is None
             try:
                 return self._attempt(request, last=last)
             except _TryAgainError as error:
                 self.close()
-                if last:
+                if last or time.monotonic() - began > self.patience.total:
                     raise UnreachableError(f"{self.address.shown} does not answer: {error}") from error
                 # A kept connection may simply have been closed meanwhile: that costs no pause.
                 if fresh or error.after is not None:

@@ -67,7 +67,7 @@ def show_seal(page: Document, seconds: float) -> None:
 
 def next_line(kept: Sequence[Kept], *, succeeded: bool, log: Kept | None) -> str:
     """Return the last line: what to do next."""
-    stored = [one for one in kept if one.trouble is None]
+    stored = [one for one in kept if one.stored]
     if succeeded and stored:
         return f"next    custody verify {shlex.quote(plain(stored[0].name))}"
     if log is not None and log.size:

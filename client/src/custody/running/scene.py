@@ -14,7 +14,7 @@ from custody.capture.names import wire_name
 from custody.capture.outputs import Selection, Snapshot, snapshot
 from custody.capture.statcache import StatCache, cache_file, wanted
 from custody.errors import ClientError, ContentError, MisuseError
-from custody.inputs import Consumed, consumed
+from custody.inputs import Consumed, consumed, merged
 from custody.progress import bar
 from custody.running.plan import Plan, default_name
 from custody.surroundings import Surroundings
@@ -73,7 +73,7 @@ def look_around(plan: Plan, environ: Mapping[str, str]) -> Scene:
     return Scene(
         root=plan.root,
         facts=_facts(plan, around, secrets),
-        inputs=[one.descriptor for one in declared] + around.changes,
+        inputs=merged([one.descriptor for one in declared], around.changes),
         source_shown=around.shown,
         secrets=secrets,
         child_environment=child_environment(environ),

@@ -79,7 +79,8 @@ class Session:
         if self.recording is not None:
             where = self.recording.address
             note(report.header(self.recording.project, self.scene.source_shown, where))
-            report.show_inputs(self.scene.inputs)
+            source = self.scene.facts.get("source")
+            report.show_inputs([*([source] if isinstance(source, dict) else []), *self.scene.inputs])
 
     def _environment(self) -> dict[str, str]:
         found = dict(self.scene.child_environment)
@@ -99,7 +100,7 @@ class Session:
         found = harvest(self.scene, recording)
         self.kept, self.trouble = found.kept, [*self.trouble, *found.trouble]
         self._keep_log(recording, log)
-        report.show_outputs([one for one in self.kept if one.trouble is None])
+        report.show_outputs([one for one in self.kept if one.stored])
         for one in self.trouble:
             warn(one.message, one.hint)
         page = recording.finish(ending)
