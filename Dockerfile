@@ -15,5 +15,5 @@ ENV PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 10001:10001
 VOLUME /data
 EXPOSE 8080
-ENTRYPOINT ["python", "-c", "import sys; from api.commands import main; sys.exit(main())"]
+ENTRYPOINT ["python", "-m", "api.commands"]
 CMD ["serve", "--data", "/data", "--listen", "0.0.0.0:8080"]
