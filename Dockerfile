@@ -3,7 +3,7 @@
 FROM python:3.13-slim
 WORKDIR /app
 COPY requirements/server.txt requirements/server.txt
-RUN pip install --no-cache-dir --no-compile --only-binary :all: --require-hashes -r requirements/server.txt \
+RUN pip install --no-cache-dir --only-binary :all: --require-hashes -r requirements/server.txt \
     && useradd --system --uid 10001 --no-create-home custody \
     && install -d -o custody -g custody -m 0700 /data
 COPY LICENSE pyproject.toml ./
@@ -11,6 +11,8 @@ COPY artifacts artifacts
 COPY provenance provenance
 COPY migrations migrations
 COPY api api
+# The work tree is read-only later, so what Python would write beside it is written now.
+RUN python -m compileall -q artifacts provenance migrations api
 ENV PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 10001:10001
 VOLUME /data
