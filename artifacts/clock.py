@@ -24,7 +24,7 @@ class SystemClock:
 
 def written(moment: datetime) -> str:
     """Write `moment` as RFC 3339 in UTC with `Z` and milliseconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def from_milliseconds(value: int) -> datetime:

@@ -15,11 +15,11 @@ from artifacts.limits import MAX_INTEGER, MAX_MEMBERS, MAX_NAME, MAX_TEXT, MAX_U
 Scalar = str | bool | int
 """What a parameter or annotation may be; floats are written as strings."""
 
-_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f\x7f<>\"{}|\\^`]+")
+_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(?!/*$)[^\s\x00-\x1f\x7f<>\"{}|\\^`]+")
 _ANNOTATION = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}(;[\x20-\x7e]{0,256})?")
-# C0 and C1 controls, and the characters that reorder text (Trojan Source, CVE-2021-42574).
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029]")
+# C0 and C1 controls, the characters that reorder text (Trojan Source, CVE-2021-42574), lone surrogates.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029\ud800-\udfff]")
 RESERVED_ANNOTATIONS = "custody_"
 
 

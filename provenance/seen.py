@@ -38,7 +38,7 @@ async def labels(store: ObjectStore, record: Record) -> RecordLabels:
 async def _consumed(store: ObjectStore, project: str, refs: Sequence[ArtifactRef]) -> tuple[ClaimLabels, ...]:
     seen = []
     for ref in refs:
-        confirmed = await _receipted(store, project, ref.digest)
+        confirmed = _only_sha256(ref) and await _receipted(store, project, ref.digest)
         seen.append(_STORED if confirmed else REPORTED)
     return tuple(seen)
 
@@ -48,10 +48,16 @@ async def _produced(
 ) -> tuple[ClaimLabels, ...]:
     seen = []
     for product in products:
-        stored = await _confirmed(store, record.project, product.ref.digest)
+        confirmed = await _confirmed(store, record.project, product.ref.digest)
+        stored = confirmed and _only_sha256(product.ref)
         received = stored and product.received and record.via == "step"
         seen.append(_RECEIVED if received else _STORED if stored else REPORTED)
     return tuple(seen)
+
+
+def _only_sha256(ref: ArtifactRef) -> bool:
+    # Nobody here hashes by another algorithm, and a label speaks for the whole digest set.
+    return [digest.algorithm for digest in ref.digests] == ["sha256"]
 
 
 async def _receipted(store: ObjectStore, project: str, digest: Digest) -> bool:

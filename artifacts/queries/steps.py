@@ -127,7 +127,7 @@ async def expired(connection: AsyncConnection, *, now: int, limit: int) -> list[
         .order_by(step.c.expires_at)
         .limit(limit)
     )
-    return list(found.tuples())
+    return [(project, id_) for project, id_ in found]
 
 
 async def enter(

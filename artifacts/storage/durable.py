@@ -31,7 +31,7 @@ def sync(descriptor: int) -> None:
 
 def sync_directory(path: str, *, dir_fd: int) -> None:
     """Force the entries of the directory `path` (relative to `dir_fd`) to the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY, dir_fd=dir_fd)
+    descriptor = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=dir_fd)
     try:
         sync(descriptor)
     finally:

@@ -1,0 +1,147 @@
+"""What every object store promises; each back end runs the whole of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from artifacts import layout
+from artifacts.digest import Digest
+from artifacts.errors import LimitExceededError, NotFoundError
+from artifacts.layout import Key
+from artifacts.storage.directory import DirectoryStore
+from artifacts.storage.protocol import ObjectStore
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+CONTENT = b"some bytes"
+KEY = layout.blob("default", Digest.of(CONTENT))
+
+
+@pytest.fixture(params=["directory"])
+def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
+    """Each back end in turn."""
+    assert request.param == "directory"
+    made = DirectoryStore(tmp_path / "objects")
+    yield made
+    made.close()
+
+
+async def chunks(*pieces: bytes) -> AsyncIterator[bytes]:
+    """A stream."""
+    for piece in pieces:
+        yield piece
+
+
+async def names(store: ObjectStore, prefix: str = "") -> list[str]:
+    """All keys below `prefix`."""
+    return sorted([str(one.key) async for one in store.list(prefix)])
+
+
+async def whole(store: ObjectStore, key: Key, *, start: int = 0, length: int | None = None) -> bytes:
+    """What `open` gives, joined."""
+    return b"".join([piece async for piece in store.open(key, start=start, length=length)])
+
+
+async def test_staged_bytes_are_hashed_and_not_yet_published(store: ObjectStore) -> None:
+    staged = await store.stage(chunks(b"some ", b"bytes"), at=NOW, limit=100)
+    assert (staged.digest, staged.size) == (Digest.of(CONTENT), len(CONTENT))
+    assert await store.size(KEY) is None
+    assert await names(store) == [str(staged.key)]
+
+
+async def test_promoting_publishes_and_ends_the_staging(store: ObjectStore) -> None:
+    staged = await store.stage(chunks(CONTENT), at=NOW, limit=100)
+    await store.promote(staged, KEY)
+    assert await store.read(KEY) == CONTENT
+    assert await names(store) == [str(KEY)]
+
+
+async def test_promoting_over_a_known_key_changes_nothing(store: ObjectStore) -> None:
+    await store.put(KEY, CONTENT)
+    staged = await store.stage(chunks(b"other bytes"), at=NOW, limit=100)
+    await store.promote(staged, KEY)
+    assert await store.read(KEY) == CONTENT
+    assert await names(store) == [str(KEY)]
+
+
+async def test_putting_twice_keeps_the_first(store: ObjectStore) -> None:
+    await store.put(KEY, CONTENT)
+    await store.put(KEY, b"other bytes")
+    assert await store.read(KEY) == CONTENT
+
+
+async def test_too_much_is_refused_and_nothing_is_left(store: ObjectStore) -> None:
+    with pytest.raises(LimitExceededError):
+        await store.stage(chunks(b"x" * 60, b"x" * 60), at=NOW, limit=100)
+    assert await names(store) == []
+
+
+async def test_a_stream_that_breaks_leaves_nothing(store: ObjectStore) -> None:
+    async def breaking() -> AsyncIterator[bytes]:
+        yield b"first"
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await store.stage(breaking(), at=NOW, limit=100)
+    assert await names(store) == []
+
+
+async def test_discarding_leaves_nothing(store: ObjectStore) -> None:
+    await store.discard(await store.stage(chunks(CONTENT), at=NOW, limit=100))
+    assert await names(store) == []
+
+
+@pytest.mark.parametrize(
+    ("start", "length"), [(0, None), (5, None), (0, 4), (5, 3), (9, 100), (10, None), (3, 0)]
+)
+async def test_ranges_are_slices(store: ObjectStore, start: int, length: int | None) -> None:
+    await store.put(KEY, CONTENT)
+    wanted = CONTENT[start:] if length is None else CONTENT[start : start + length]
+    assert await whole(store, KEY, start=start, length=length) == wanted
+    assert await store.read(KEY, start=start, length=length) == wanted
+
+
+async def test_large_content_comes_back_in_pieces_and_equal(store: ObjectStore) -> None:
+    content = bytes(range(256)) * 20_000
+    staged = await store.stage(
+        chunks(*(content[i : i + 65_536] for i in range(0, len(content), 65_536))), at=NOW, limit=10**8
+    )
+    key = layout.blob("default", staged.digest)
+    await store.promote(staged, key)
+    assert await whole(store, key) == content
+    assert await store.size(key) == len(content)
+
+
+async def test_what_is_not_there_is_not_found(store: ObjectStore) -> None:
+    assert await store.size(KEY) is None
+    await store.delete(KEY)
+    with pytest.raises(NotFoundError):
+        await store.read(KEY)
+    with pytest.raises(NotFoundError):
+        await whole(store, KEY)
+
+
+async def test_deleting_removes(store: ObjectStore) -> None:
+    await store.put(KEY, CONTENT)
+    await store.delete(KEY)
+    assert await store.size(KEY) is None
+
+
+async def test_listing_follows_the_prefix_and_nothing_else(store: ObjectStore) -> None:
+    for name in ("a/b/one", "a/b/two", "a/bc/three", "d"):
+        await store.put(Key(name), name.encode())
+    assert await names(store, "a/b/") == ["a/b/one", "a/b/two"]
+    assert await names(store, "a/b") == ["a/b/one", "a/b/two", "a/bc/three"]
+    assert await names(store, "nowhere/") == []
+    assert await names(store) == ["a/b/one", "a/b/two", "a/bc/three", "d"]
+
+
+async def test_sixty_four_writers_of_one_key_leave_one_whole_object(store: ObjectStore) -> None:
+    contents = [bytes([number]) * 10_000 for number in range(64)]
+    await asyncio.gather(*(store.put(KEY, content) for content in contents))
+    assert await store.read(KEY) in contents
+    assert await names(store) == [str(KEY)]

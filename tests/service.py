@@ -1,0 +1,152 @@
+"""A whole service inside a test: a real index, a real directory store, a clock that is set by hand."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from api.app import create_app
+from api.parts import Parts, assemble
+from api.preparing import migrate
+from api.settings import Settings
+from artifacts.clock import to_milliseconds
+from artifacts.db import Database, connect
+from artifacts.labour import Labourer
+from artifacts.queries import tokens
+from artifacts.queries.queue import Job
+from artifacts.queries.tokens import TokenRow
+from artifacts.sealing import SIGN
+from artifacts.storage.directory import DirectoryStore
+from artifacts.upkeep import Upkeep
+from provenance.attest import Attester
+from provenance.signers.local import LocalSigner
+
+PUBLIC_URL = "http://custody.test"
+TOKENS = {"default": "cpt_default", "other": "cpt_other"}
+
+
+@dataclass
+class HandClock:
+    """A clock that stands still until it is moved."""
+
+    moment: datetime = field(default_factory=lambda: datetime(2026, 11, 22, 10, 0, tzinfo=UTC))
+
+    def now(self) -> datetime:
+        """The moment it was set to."""
+        return self.moment
+
+    def advance(self, seconds: float) -> None:
+        """Move it forward."""
+        self.moment += timedelta(seconds=seconds)
+
+
+@dataclass
+class Service:
+    """Everything of one service, driven by the test instead of by processes."""
+
+    parts: Parts
+    clock: HandClock
+    store: DirectoryStore
+    signer: LocalSigner
+    folder: Path
+    failures: list[tuple[Job, Exception]] = field(default_factory=list)
+
+    @property
+    def database(self) -> Database:
+        """The index."""
+        return self.parts.database
+
+    def client(
+        self, token: str | None = TOKENS["default"], *, host: str = "custody.test"
+    ) -> httpx2.AsyncClient:
+        """A client of the api, in process."""
+        headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        transport = httpx2.ASGITransport(app=create_app(self.parts), raise_app_exceptions=False)
+        return httpx2.AsyncClient(transport=transport, base_url=f"http://{host}", headers=headers)
+
+    @property
+    def attester(self) -> Attester:
+        """The signer process's one ability."""
+        return Attester(self.database, self.store, self.clock, signer=self.signer, public_url=PUBLIC_URL)
+
+    async def sign(self) -> int:
+        """Let the signer take what is on its queue."""
+        return await self._labour(SIGN, self.attester.attest)
+
+    async def read_back(self) -> int:
+        """Let the worker take what is on its queue."""
+        return await self._labour("hash", self.upkeep.read_back)
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """The worker's other duties."""
+        return Upkeep(self.database, self.store, self.clock)
+
+    async def _labour(self, kind: str, work: Any) -> int:  # Any: a bound method of either
+        note = lambda job, error: self.failures.append((job, error))  # noqa: E731  # two words, one use
+        labourer = Labourer(self.database, self.clock, kind, "test", work, note)
+        done = 0
+        while count := await labourer.round():
+            done += count
+            if self.failures:
+                raise self.failures[0][1]
+        return done
+
+
+@asynccontextmanager
+async def a_service(folder: Path) -> AsyncIterator[Service]:
+    """Build a service with two projects in `folder`, and close it."""
+    settings = Settings(data=folder / "data", public_url=PUBLIC_URL)
+    await _migrated(settings)
+    clock = HandClock()
+    database = connect(settings.index_url)
+    store = DirectoryStore(settings.objects)
+    hosts = frozenset({"custody.test"})
+    parts = assemble(public_url=PUBLIC_URL, hosts=hosts, database=database, store=store, clock=clock)
+    now = to_milliseconds(clock.now())
+    async with database.writing() as connection:
+        for number, (project, secret) in enumerate(TOKENS.items()):
+            await tokens.ensure_project(connection, project, at=now)
+            row = TokenRow(f"01K{number:023d}", project, "test")
+            await tokens.add_token(connection, row, digest=tokens.hashed(secret), at=now)
+    signer = LocalSigner.open_or_create(folder / "keys" / "local.pem")
+    try:
+        yield Service(parts, clock, store, signer, folder)
+    finally:
+        await database.close()
+        store.close()
+
+
+_TEMPLATE: list[bytes] = []
+
+
+async def _migrated(settings: Settings) -> None:
+    """Migrate once, then copy: the chain itself has tests of its own."""
+    path = settings.data / "index" / "custody.db"
+    if not _TEMPLATE:
+        await migrate(settings)
+        with sqlite3.connect(path) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        _TEMPLATE.append(path.read_bytes())
+        return
+    path.parent.mkdir(parents=True)
+    path.write_bytes(_TEMPLATE[0])
+
+
+def sha256(content: bytes) -> str:
+    """The hex sha256 of `content`."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def reference(content: bytes, **members: object) -> dict[str, object]:
+    """A reference to `content` as requests carry it."""
+    return {"digest": {"sha256": sha256(content)}, **members}
