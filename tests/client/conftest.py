@@ -91,9 +91,15 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def custody(service: dict[str, str], place: Path) -> Command:
+def command(service: dict[str, str], place: Path) -> Command:
     """The command, with the settings of the running service."""
     return Command(place, service)
+
+
+@pytest.fixture
+def custody(command: Command) -> Command:
+    """The same, by the name that reads best where the package is not imported."""
+    return command
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ class Step:
         self._require = require
         self._root = str(Path.cwd())
         self._outputs: dict[str, str] = {}
-        self._parameters: dict[str, str | bool | int] = {}
+        self.parameters: dict[str, str | bool | int] = {}
         self._fetched: tempfile.TemporaryDirectory[str] | None = None
 
     @property
@@ -106,7 +106,7 @@ class Step:
         """
         for name, value in parameters.items():
             written = repr(value) if isinstance(value, float) else value
-            known = self._parameters.setdefault(name, written)
+            known = self.parameters.setdefault(name, written)
             if known != written or type(known) is not type(written):
                 raise MisuseError(f"the parameter {name} has two values: {known!r} and {written!r}")
 
@@ -152,7 +152,7 @@ class Step:
         self.page = recording.finish(
             {
                 "outcome": outcome,
-                "parameters": self._parameters,
+                "parameters": self.parameters,
                 "began_at": began_at,
                 "finished_at": clock.now(),
             }
