@@ -5,7 +5,7 @@ from pathlib import Path
 from api.commands import parser as server_parser
 from api.settings import Settings
 from custody.__main__ import build_parser as client_parser
-from scripts import cli_pages, settings_page
+from scripts import cli_pages, limits_page, settings_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -15,6 +15,8 @@ def pages() -> dict[str, str]:
     return {
         "cli.md": cli_pages.page("custody", client_parser()),
         "server-cli.md": cli_pages.page("custody-server", server_parser()),
+        "limits.md": limits_page.page(),
+        "openapi.json": openapi_page.page(),
         "settings.md": settings_page.page(Settings),
     }
 

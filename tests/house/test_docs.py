@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import artifacts.errors
+import artifacts.limits
+from scripts import limits_page
 from scripts.pages import pages
 from tests.house.tree import ROOT, headings, modules, read, texts
 
@@ -66,7 +68,7 @@ def _shape(path: str) -> str:
     return re.sub(r"\{[^}]*\}", "{}", path)
 
 
-@pytest.mark.parametrize("name", ["cli.md", "server-cli.md", "settings.md"])
+@pytest.mark.parametrize("name", ["cli.md", "server-cli.md", "limits.md", "settings.md"])
 def test_a_generated_page_is_current(name: str) -> None:
     assert read(f"docs/{name}") == pages()[name], "run make docs"
 
@@ -75,6 +77,13 @@ def test_every_setting_is_explained() -> None:
     from api.settings import Settings
 
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_every_limit_is_documented_with_what_it_gives() -> None:
+    named = {name for name in vars(artifacts.limits) if name.isupper()} - {"KIB", "MIB"}
+    assert {name for name in named if f"| `{name}` |" not in read("docs/limits.md")} == set()
+    slugs = {slug for gives in limits_page.GIVES.values() for slug in re.findall(r"`([a-z-]+)` \(", gives)}
+    assert slugs <= {error.slug for error in _errors()}
 
 
 def test_links_between_pages_lead_somewhere() -> None:
@@ -109,10 +118,11 @@ def test_every_command_in_the_readme_exists() -> None:
     assert named - known == set()
 
 
-def test_promises_name_tests_that_exist() -> None:
+@pytest.mark.parametrize("page", ["promises.md", "reliability.md"])
+def test_tests_that_a_page_names_exist(page: str) -> None:
     absent = [
         f"{path}::{name}"
-        for path, name in TEST_ID.findall(read("docs/promises.md"))
+        for path, name in TEST_ID.findall(read(f"docs/{page}"))
         if not _holds(ROOT / path, name)
     ]
     assert absent == []

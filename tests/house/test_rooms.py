@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -21,6 +22,18 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "cryptography": ("provenance/", "client/"),
 }
 CLIENT_LIBRARIES = {"zstandard", "cryptography", "rich", "custody"}
+CALLERS = {
+    "aiohttp",
+    "ftplib",
+    "http.client",
+    "httpx",
+    "requests",
+    "smtplib",
+    "socket",
+    "urllib.request",
+    "urllib3",
+}
+CONNECTING = {"create_connection", "open_connection", "open_unix_connection", "sock_connect"}
 HEAD = re.compile(r"\n\nKind: (?:expand|contract|data)\nLocks: \S.*\nUndo: \S", re.MULTILINE)
 
 
@@ -77,6 +90,30 @@ def test_the_client_imports_the_standard_library_and_three_others() -> None:
         if name.partition(".")[0] not in CLIENT_LIBRARIES | set(sys.stdlib_module_names)
     }
     assert foreign == set()
+
+
+def test_the_service_has_nothing_to_call_out_with() -> None:
+    """Artifact URIs are never fetched: but for `serve`, which asks its own api, nothing could fetch one."""
+    able = [
+        f"{path}: {name}"
+        for path, module in modules()
+        if path.parts[0] in SERVICE_ROOMS and path != Path("api/commands/serve.py")
+        for name in [*_qualified(module), *_attributes(module)]
+        if name in CALLERS | CONNECTING or name.partition(".")[0] in CALLERS
+    ]
+    assert able == []
+
+
+def _qualified(module: ast.Module) -> Iterator[str]:
+    """Give imported modules, and `package.name` for every name taken from a package."""
+    yield from imports(module)
+    for node in ast.walk(module):
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _attributes(module: ast.Module) -> Iterator[str]:
+    return (node.attr for node in ast.walk(module) if isinstance(node, ast.Attribute))
 
 
 def test_relative_imports_are_not_used() -> None:
