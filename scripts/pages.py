@@ -5,7 +5,7 @@ from pathlib import Path
 from api.commands import parser as server_parser
 from api.settings import Settings
 from custody.__main__ import build_parser as client_parser
-from scripts import cli_pages, limits_page, settings_page
+from scripts import cli_pages, limits_page, openapi_page, settings_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 

@@ -68,7 +68,7 @@ def _shape(path: str) -> str:
     return re.sub(r"\{[^}]*\}", "{}", path)
 
 
-@pytest.mark.parametrize("name", ["cli.md", "server-cli.md", "limits.md", "settings.md"])
+@pytest.mark.parametrize("name", ["cli.md", "server-cli.md", "limits.md", "openapi.json", "settings.md"])
 def test_a_generated_page_is_current(name: str) -> None:
     assert read(f"docs/{name}") == pages()[name], "run make docs"
 
