@@ -1,4 +1,4 @@
-"""What surrounds every request: which hosts are served, how long a JSON body may be, its trace id."""
+"""What surrounds every request: which hosts are served, its trace id, what is counted."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import Metrics
 from api.problems import problem
-from artifacts.errors import CustodyError, InvalidInputError, LimitExceededError
-from artifacts.limits import MAX_JSON_BYTES
+from artifacts.errors import CustodyError, InvalidInputError
 
 _TRACEPARENT: Final = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{0,5})?")
 _SAFE_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -25,7 +25,7 @@ _log = structlog.get_logger()
 
 
 class Edge:
-    """The outermost layer: pure ASGI, because it must see bodies before anything reads them."""
+    """The outermost layer: pure ASGI, because it must see requests before anything reads them."""
 
     def __init__(self, app: ASGIApp, *, public_url: str, hosts: frozenset[str], metrics: Metrics) -> None:
         self._app = app
@@ -40,24 +40,20 @@ class Edge:
             return
         headers = dict(scope["headers"])
         scope["custody.trace_id"] = _trace_id(headers.get(b"traceparent", b""))
-        refused = self._refused(scope, headers)
+        refused = self._refused(headers)
         if refused is not None:
-            error, status = refused
-            answer = problem(self._public_url, error, status=status, trace_id=scope["custody.trace_id"])
+            answer = problem(self._public_url, refused, status=421, trace_id=scope["custody.trace_id"])
             await answer(scope, receive, send)
             return
         await self._pass(scope, receive, send)
 
-    def _refused(self, scope: Scope, headers: dict[bytes, bytes]) -> tuple[CustodyError, int] | None:
+    def _refused(self, headers: dict[bytes, bytes]) -> CustodyError | None:
         host = _host(headers.get(b"host", b""))
         if host not in self._hosts:
             # The name is never believed and never repeated in a statement; a forged one may be
             # DNS rebinding, so nothing at all is served under it.
             hint = "set CUSTODY_ALLOWED_HOSTS to serve it"
-            return InvalidInputError("this host is not served here", hint=hint, host=host[:200]), 421
-        length = headers.get(b"content-length", b"0")
-        if _is_json(scope, headers) and length.isdigit() and int(length) > MAX_JSON_BYTES:
-            return LimitExceededError(f"a JSON body has at most {MAX_JSON_BYTES} bytes"), 413
+            return InvalidInputError("this host is not served here", hint=hint, host=host[:200])
         return None
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,15 +76,11 @@ class Edge:
             _log.debug("request.answered", method=scope["method"], route=route, status=status)
 
 
-def _is_json(scope: Scope, headers: dict[bytes, bytes]) -> bool:
-    return scope["method"] == "POST" and b"json" in headers.get(b"content-type", b"json").lower()
-
-
 def _host(header: bytes) -> str:
-    text = header.decode("latin-1").strip().lower()
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    return text.partition(":")[0]
+    """The name in a Host header, or the whole of it where it is not `name[:port]`."""
+    text = header.decode("latin-1").lower()
+    found = _HOST.fullmatch(text)
+    return (found.group(1) or found.group(2)) if found else text
 
 
 def _trace_id(traceparent: bytes) -> str:

@@ -64,12 +64,17 @@ def _checked(key: str) -> str:
 
 async def _take_json(request: Request) -> tuple[Request, bytes]:
     """The body, and a request in which FastAPI will find it parsed."""
+    # By the length first: nothing of a body that says it is too long is read. Only routes that
+    # take JSON look at it, because an upload may be JSON too and is as long as it likes.
+    length = request.headers.get("content-length", "")
+    if len(length) > 15 or (length.isdecimal() and int(length) > MAX_JSON_BYTES):
+        raise _too_long()
     pieces: list[bytes] = []
     size = 0
     async for piece in request.stream():
         size += len(piece)
         if size > MAX_JSON_BYTES:
-            raise LimitExceededError(f"a JSON body has at most {MAX_JSON_BYTES} bytes")
+            raise _too_long()
         pieces.append(piece)
     raw = b"".join(pieces)
     headers = [pair for pair in request.scope["headers"] if pair[0] != b"content-type"]
@@ -79,6 +84,12 @@ async def _take_json(request: Request) -> tuple[Request, bytes]:
     taken._body = raw  # noqa: SLF001  # the only way round is to parse twice
     taken._json = loads(raw)  # noqa: SLF001  # see above
     return taken, raw
+
+
+def _too_long() -> LimitExceededError:
+    return LimitExceededError(
+        f"a JSON body has at most {MAX_JSON_BYTES} bytes", hint="send it in several requests"
+    )
 
 
 async def _once(request: Request, scope: tuple[str, str, str, str], raw: bytes, inner: Handle) -> Response:

@@ -45,7 +45,8 @@ async def upload(
     return BlobAnswer(digest=str(taken.digest), size=taken.size)
 
 
-@router.api_route("/{digest}", methods=["GET", "HEAD"], response_class=Response)
+@router.head("/{digest}", response_class=Response, operation_id="head_blob")
+@router.get("/{digest}", response_class=Response)
 async def fetch(
     digest: str,
     caller: ProjectCaller,

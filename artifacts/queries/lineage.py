@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.digest import Digest
 from artifacts.queries.addresses import address
+from artifacts.steps import Role
 from artifacts.tables import artifact, step, step_dep, step_input, step_output
 
 
@@ -110,7 +111,7 @@ async def _refs(
         .join(artifact, same)
         .where(table.c.project == project, table.c.step.in_(steps))
     )
-    if "role" in table.c:
-        asked = asked.where(table.c.role == "output")
+    if table is step_output:
+        asked = asked.where(step_output.c.role == Role.OUTPUT.value)
     found = await connection.execute(asked.order_by(table.c.step, table.c.name).limit(limit))
     return [TracedRef(row[0], Digest(row[1], row[2].hex()), row[3], row[4]) for row in found]
