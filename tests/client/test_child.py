@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -29,14 +28,14 @@ DRIVER = textwrap.dedent(
 )
 
 
-def started(log: Path, *command: str, **options: int) -> subprocess.Popen[bytes]:
+def started(log: Path, *command: str, bufsize: int = -1) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-c", DRIVER, str(log), *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        **options,  # type: ignore[call-overload]  # only bufsize is ever given
+        bufsize=bufsize,
     )
 
 
@@ -138,7 +137,6 @@ def test_a_background_child_that_keeps_the_pipe_does_not_keep_us(log: Path) -> N
         assert child.stdout is not None
         assert child.stdout.readline() == b"done\n"
         child.wait(timeout=15)
-        os.killpg(child.pid, 0) if child.poll() is None else None
         assert child.stdin is not None
         child.stdin.close()
         assert child.stderr is not None

@@ -69,7 +69,9 @@ def next_line(kept: Sequence[Kept], *, succeeded: bool, log: Kept | None) -> str
     """Return the last line: what to do next."""
     stored = [one for one in kept if one.stored]
     if succeeded and stored:
-        return f"next    custody verify {shlex.quote(plain(stored[0].name))}"
+        # A name with a percent sign may be an encoded one, which no file has.
+        subject = stored[0].digest if "%" in stored[0].name else stored[0].name
+        return f"next    custody verify {shlex.quote(plain(subject))}"
     if log is not None and log.size:
         return f"next    custody get {plain(log.digest)} -"
     return "next    custody run --output GLOB -- COMMAND    names what a step makes"
