@@ -1,26 +1,15 @@
-"""Running a process until it is told to stop."""
+"""What the processes that take work from the queue have in common."""
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
-import signal
 
 import structlog
 
 from artifacts.queries.queue import Job
 
 _log = structlog.get_logger()
-
-
-def stopped_by_signals() -> asyncio.Event:
-    """An event that is set by SIGTERM or SIGINT. Call it inside the running loop."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
 
 
 def owner_name() -> str:

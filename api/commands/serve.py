@@ -42,7 +42,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop; 1 if the service cannot start."""
-    from api.preparing import prepare
+    from api.prepared import is_prepared
     from api.supervising import GaveUpError
 
     settings = settings_of(args)
@@ -54,7 +54,10 @@ def run(args: argparse.Namespace) -> int:
     )
     try:
         with _alone(settings):
-            asyncio.run(prepare(settings))
+            if not is_prepared(settings):
+                from api.preparing import prepare
+
+                asyncio.run(prepare(settings))
             _remember(settings)
             asyncio.run(_serve(settings, began))
     except (OSError, GaveUpError) as error:
@@ -84,7 +87,7 @@ def _remember(settings: Settings) -> None:
 
 
 async def _serve(settings: Settings, began: float) -> None:
-    from api.running import stopped_by_signals
+    from api.stopping import stopped_by_signals
     from api.supervising import Child, keep_running
 
     stop = stopped_by_signals()

@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
 
 async def _sign(settings: Settings) -> None:
     from api import wiring
-    from api.running import log_failed_job, owner_name, stopped_by_signals
+    from api.running import log_failed_job, owner_name
+    from api.stopping import stopped_by_signals
     from artifacts.clock import SystemClock
     from artifacts.labour import Labourer
     from artifacts.sealing import SIGN

@@ -36,7 +36,8 @@ def run(args: argparse.Namespace) -> int:
 
 async def _work(settings: Settings) -> None:
     from api import wiring
-    from api.running import log_failed_job, owner_name, stopped_by_signals
+    from api.running import log_failed_job, owner_name
+    from api.stopping import stopped_by_signals
     from artifacts.clock import SystemClock
     from artifacts.content import HASH
     from artifacts.labour import Labourer
