@@ -63,7 +63,7 @@ class OutputBody(ReferenceBody):
         if self.name is None:
             raise InvalidInputError("an output needs a name")
         checked_output_name(self.name)
-        if self.role is Role.INPUT:
+        if self.role not in {Role.OUTPUT, Role.BYPRODUCT}:
             raise InvalidInputError("an output has the role output or byproduct")
         return ProductRow(self.to_ref(), self.role)
 
