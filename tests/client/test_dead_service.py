@@ -23,10 +23,11 @@ def dead_port() -> int:
 class Wire:
     """Passes bytes on to the real service until it is cut."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, port: int = 0) -> None:
         parts = urlsplit(target)
         self._to = (parts.hostname or "", parts.port or 80)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self.port = int(self._listener.getsockname()[1])
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._open: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -133,6 +134,26 @@ def test_a_service_that_dies_under_the_command_is_a_warning_or_with_require_an_e
     assert "custody  project default" in err
     assert "was not recorded to its end" in err
     assert (place / "made").read_text() == "made\n"
+
+
+@pytest.mark.slow
+def test_a_service_that_comes_back_in_time_gets_the_whole_record(custody: Command, place: Path) -> None:
+    script = "touch begun; while [ ! -e go ]; do sleep 0.02; done; echo made > made"
+    with wire(custody.settings["CUSTODY_URL"]) as between:
+        child = custody.begun("run", "--require", "--", "sh", "-c", script, CUSTODY_URL=between.url)
+        deadline = time.monotonic() + 20
+        while not (place / "begun").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+    (place / "go").touch()
+    time.sleep(1.5)
+    again = Wire(custody.settings["CUSTODY_URL"], between.port)
+    try:
+        _, err = child.communicate(timeout=90)
+    finally:
+        again.cut()
+    assert child.returncode == 0, err
+    assert "signed  https://slsa.dev/provenance/v1" in err
+    assert custody("verify", "made").returncode == 0
 
 
 def test_the_other_commands_say_that_nothing_answers(offline: Command, place: Path) -> None:

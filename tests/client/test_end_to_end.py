@@ -176,6 +176,10 @@ def test_secrets_reach_neither_the_log_nor_the_record(custody: Command, place: P
     done = custody(
         "run",
         "--json",
+        "--param",
+        "api_key=swordfish-77",
+        "--param",
+        "epochs=3",
         "--env",
         "DEPLOY_TOKEN",
         "--",
@@ -196,6 +200,9 @@ def test_secrets_reach_neither_the_log_nor_the_record(custody: Command, place: P
     payload = base64.b64decode(json.loads((place / "app.json").read_bytes())["dsseEnvelope"]["payload"])
     assert b"very-secret-value-1" not in payload
     assert b"open-sesame-9" not in payload
+    assert b"swordfish-77" not in payload
+    stated = json.loads(payload)["predicate"]["buildDefinition"]["externalParameters"]["parameters"]
+    assert stated == {"api_key": "***", "epochs": "3"}
 
 
 def test_a_second_step_leads_back_to_the_first(custody: Command, place: Path) -> None:
@@ -360,3 +367,29 @@ def test_a_wrong_token_is_said_to_be_wrong(custody: Command, place: Path) -> Non
     done = custody("put", "x", CUSTODY_TOKEN="cpt_wrong")
     assert done.returncode == 4
     assert "cpt_wrong" not in done.stderr
+
+
+def test_a_command_that_removes_its_own_directory_is_still_recorded(custody: Command, place: Path) -> None:
+    done = custody("run", "--json", "--", "sh", "-c", f"rm -rf '{place}'; echo gone")
+    assert done.returncode == 0
+    assert recorded(done)["state"] == "signed"
+    assert "No such file or directory" in done.stderr
+
+
+def test_an_output_named_like_our_log_keeps_its_name(custody: Command, place: Path) -> None:
+    done = custody("run", "--json", "--", "sh", "-c", "echo mine > log; echo said")
+    found = recorded(done)
+    assert [one["name"] for one in found["outputs"]] == ["log"]
+    assert found["log"]["name"] == "log.custody"
+    assert custody("verify", "log").returncode == 0
+
+
+def test_strange_names_of_files_are_stored_and_verified(custody: Command, place: Path) -> None:
+    strange = "a\nb \x1b[31m \udcff back\\slash 100% größer"
+    (place / "in").write_text("strange content")
+    script = "import os, sys; open(os.fsencode(sys.argv[1]), 'w').write(open('in').read() * 2)"
+    done = custody("run", "--json", "--", "python3", "-c", script, strange)
+    assert done.returncode == 0, done.stderr
+    assert recorded(done)["state"] == "signed"
+    assert "\x1b" not in done.stderr
+    assert custody("verify", strange).returncode == 0

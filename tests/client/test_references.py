@@ -79,3 +79,13 @@ def test_what_was_meant_as_a_reference_is_not_taken_for_a_path(text: str) -> Non
 
 def test_an_opaque_uri_is_accepted() -> None:
     assert check_uri("pkg:pypi/flask@3.1.0") == "pkg:pypi/flask@3.1.0"
+
+
+@pytest.mark.parametrize(
+    "uri", ["https://user:hunter2@example.com/x", "ssh://:hunter2@h", "https://a:hunter2@b@c/"]
+)
+def test_a_password_in_a_uri_is_refused_and_not_repeated(uri: str) -> None:
+    with pytest.raises(MisuseError) as caught:
+        parse(f"{uri}@sha256:{HEX}")
+    assert "hunter2" not in f"{caught.value.message} {caught.value.hint}"
+    assert check_uri("ssh://git@example.com:22/x@1") == "ssh://git@example.com:22/x@1"

@@ -43,6 +43,12 @@ class ContentError(ClientError):
     status = exits.FAILED
 
 
+class PolicyError(ClientError):
+    """A policy of the service said no."""
+
+    status = exits.REFUSED
+
+
 class ServiceError(ClientError):
     """The service gave no usable answer."""
 

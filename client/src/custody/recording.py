@@ -9,14 +9,17 @@ from dataclasses import dataclass
 from custody import __version__
 from custody.bodies import Content
 from custody.contents import HashedFile, hashed
-from custody.errors import ContentError, RefusedError
+from custody.errors import ContentError, PolicyError, RefusedError
 from custody.ids import new_step_token, new_ulid
 from custody.service import Service
 from custody.transport import STEADY, Transport
-from custody.wire import Document, text
+from custody.wire import Document, listed, text
 
 WAIT = 10
 """Seconds to wait for the signature."""
+
+LONGEST_STEP = 86_400
+"""Seconds after which the service gives up on a step: as many as it allows, training takes long."""
 
 NOT_STORED = "not stored"
 _MISMATCH = "digest-mismatch"
@@ -54,6 +57,8 @@ class Recording:
 
     def __init__(self, project: Service, step_id: str, token: str, page: Document) -> None:
         self._project = project
+        # Once begun, what would be lost is worth waiting for a service that restarts.
+        project.transport.patience = STEADY
         self.step_id = step_id
         self.token = token
         self.page = page
@@ -109,6 +114,13 @@ class Recording:
         self.page = self._own.finish(self.step_id, ending, wait=WAIT)
         return self.page
 
+    def refusal(self) -> PolicyError | None:
+        """Return why the service will never sign the step, or None."""
+        if text(self.page, "state") != "refused":
+            return None
+        reasons = [text(entry, "reason") for entry in listed(self.page, "ledger") if text(entry, "reason")]
+        return PolicyError(reasons[-1] if reasons else "the service refused the step")
+
     def close(self) -> None:
         """Drop the connection."""
         self._own.transport.close()
@@ -158,6 +170,7 @@ def begin(project: Service, facts: Mapping[str, object], *, run: str | None) -> 
         "id": step_id,
         "token_sha256": hashlib.sha256(token.encode()).hexdigest(),
         "client": f"custody/{__version__}",
+        "expires_in": LONGEST_STEP,
     }
     if run is not None:
         body["run"] = run

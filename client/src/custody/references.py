@@ -25,6 +25,7 @@ _HEX = re.compile(r"[0-9a-f]+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
 # The form that the service takes: an opaque name that nothing ever fetches.
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\s\x00-\x1f\x7f<>\"{}|\\^`]+")
+_PASSWORD = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#@]*:[^/?#]*@")
 MAX_URI = 4096
 
 
@@ -109,6 +110,9 @@ def check_uri(uri: str) -> str:
         raise MisuseError(
             f"{uri[:200]} is not a URI", hint=f"a URI begins with a scheme, like oci://{uri[:100]}"
         )
+    if _PASSWORD.match(uri):
+        # Not repeated: the record and the terminal are no place for it.
+        raise MisuseError("the URI holds a password", hint="leave out what stands before the @")
     if len(uri) > MAX_URI or not _URI.fullmatch(uri):
         raise MisuseError(
             f"{uri[:200]} is not a URI", hint="blanks and unsafe characters are written %20 and so on"

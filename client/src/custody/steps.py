@@ -35,7 +35,7 @@ from custody.recording import Kept, Produced, Recording, begin
 from custody.references import looks_like_reference, parse
 from custody.service import Service
 from custody.settings import load
-from custody.surroundings import look_around
+from custody.surroundings import look_around, masked
 from custody.terminal import warn
 from custody.transport import BRIEF, Patience
 from custody.wire import Document
@@ -152,11 +152,14 @@ class Step:
         self.page = recording.finish(
             {
                 "outcome": outcome,
-                "parameters": self.parameters,
+                "parameters": masked(self.parameters, secret_values(os.environ)),
                 "began_at": began_at,
                 "finished_at": clock.now(),
             }
         )
+        refusal = recording.refusal()
+        if refusal is not None:
+            trouble.append(refusal)
         for error in trouble:
             self._regret(error)
         if trouble and self._require and outcome == "succeeded":

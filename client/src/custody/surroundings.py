@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from custody.capture.arguments import redact_arguments
 from custody.capture.ci import find_ci
 from custody.capture.environment import recorded_environment
 from custody.capture.gitrunner import find_top
@@ -12,7 +14,8 @@ from custody.capture.names import wire_name
 from custody.capture.source import Source, find_source
 from custody.capture.statcache import wanted
 
-Excluded = Callable[[str], bool]
+Scalar: TypeAlias = str | bool | int
+Excluded: TypeAlias = Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,18 @@ def look_around(
         facts["source"] = described
     changes = list(_changes(source, find_top(root) or root, excluded))
     return Surroundings(facts, changes, _shown(source), environment.refused)
+
+
+def masked(parameters: Mapping[str, Scalar], secrets: Sequence[str]) -> dict[str, Scalar]:
+    """Return `parameters` with every value masked that is, or is named like, a secret."""
+    found: dict[str, Scalar] = {}
+    for name, value in parameters.items():
+        if isinstance(value, str):
+            # As an argument it would be masked by the same rules.
+            found[name] = redact_arguments(["--", f"{name}={value}"], secrets)[1].partition("=")[2]
+        else:
+            found[name] = value
+    return found
 
 
 def _described(source: Source) -> dict[str, object] | None:

@@ -17,7 +17,7 @@ from custody.errors import ClientError, ContentError, MisuseError
 from custody.inputs import Consumed, consumed, merged
 from custody.progress import bar
 from custody.running.plan import Plan, default_name
-from custody.surroundings import Surroundings
+from custody.surroundings import Surroundings, masked
 from custody.surroundings import look_around as surroundings
 
 
@@ -99,7 +99,7 @@ def _facts(plan: Plan, around: Surroundings, secrets: tuple[str, ...]) -> dict[s
     command = [wire_name(argument).text for argument in redact_arguments(plan.command, secrets)]
     facts: dict[str, object] = {"name": plan.name or default_name(command), "command": command}
     if plan.parameters:
-        facts["parameters"] = plan.parameters
+        facts["parameters"] = masked(plan.parameters, secrets)
     return {**facts, **around.facts}
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from custody import clock, exits
 from custody.capture.redaction import Redactor
 from custody.commands.access import service
-from custody.errors import ClientError, MisuseError
+from custody.errors import ClientError, ContentError, MisuseError, RefusedError, UnreachableError
 from custody.recording import Kept, Recording, begin
 from custody.running import report
 from custody.running.child import run_child
@@ -97,21 +97,40 @@ class Session:
         says less, and the exit status with --require says so.
         """
         since = time.monotonic()
-        found = harvest(self.scene, recording)
-        self.kept, self.trouble = found.kept, [*self.trouble, *found.trouble]
+        self._keep_outputs(recording)
         self._keep_log(recording, log)
         report.show_outputs([one for one in self.kept if one.stored])
         for one in self.trouble:
             warn(one.message, one.hint)
         page = recording.finish(ending)
         report.show_seal(page, time.monotonic() - since)
+        refusal = recording.refusal()
+        if refusal is not None:
+            self._regret(refusal, "the step is recorded and will not be signed")
         note(report.next_line(self.kept, succeeded=ending["outcome"] == "succeeded", log=self.log))
+
+    def _keep_outputs(self, recording: Recording) -> None:
+        try:
+            found = harvest(self.scene, recording)
+        except UnreachableError:
+            raise
+        except ClientError as error:
+            self.trouble.append(error)
+        except OSError as error:  # the working directory itself may be gone
+            self.trouble.append(ContentError(f"{error.filename or self.scene.root}: {error.strerror}"))
+        else:
+            self.kept = found.kept
+            self.trouble.extend(found.trouble)
 
     def _keep_log(self, recording: Recording, log: StepLog) -> None:
         content, sha256 = log.content()
-        if content.size:
-            taken = {one.name for one in self.kept}
+        if not content.size:
+            return
+        taken = {one.name for one in self.kept}
+        try:
             self.log = recording.keep_bytes("log" if "log" not in taken else "log.custody", content, sha256)
+        except RefusedError as error:
+            self.trouble.append(error)
 
     def _conclude(self, recording: Recording, log: StepLog, ending: Mapping[str, object]) -> None:
         """Record the step; nothing that goes wrong here reaches the command's status."""
