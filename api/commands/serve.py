@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import fcntl
 import json
+import socket
 import sys
 import time
 import urllib.error
@@ -54,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
     )
     try:
         with _alone(settings):
+            _check_port(settings)
             if not is_prepared(settings):
                 from api.preparing import prepare
 
@@ -76,6 +78,20 @@ def _alone(settings: Settings) -> Iterator[None]:
         except BlockingIOError as error:
             raise OSError(f"{settings.data} is being served already") from error
         yield
+
+
+def _check_port(settings: Settings) -> None:
+    """Find out before anything starts whether somebody else listens there."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((settings.host, settings.port))
+        except OSError as error:
+            reason = error.strerror or "not possible"
+            raise OSError(
+                f"cannot listen on {settings.listen}: {reason.lower()}; choose another --listen"
+            ) from error
 
 
 def _remember(settings: Settings) -> None:
