@@ -47,7 +47,8 @@ class Application(FastAPI):
 def create_app(parts: Parts) -> FastAPI:
     """The application over `parts`; tests pass their own."""
     metrics = Metrics()
-    app = Application(docs_url=None, redoc_url=None)
+    # No redirects: they would repeat the Host header, and carry a token to whatever port it names.
+    app = Application(docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.parts = parts
     for router in (*_ROUTERS, health.metrics_route(metrics)):
         app.include_router(router)

@@ -6,12 +6,11 @@ import os
 import secrets
 from pathlib import Path
 
-from sqlalchemy.ext.asyncio import create_async_engine
-
 from api import wiring
 from api.settings import Settings
 from artifacts import layout
 from artifacts.clock import SystemClock, to_milliseconds, written
+from artifacts.db import alter
 from artifacts.digest import Digest
 from artifacts.identifiers import new_ulid
 from artifacts.queries import tokens
@@ -28,10 +27,7 @@ async def migrate(settings: Settings) -> None:
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     if settings.database_url is None:
         (settings.data / "index").mkdir(mode=0o700, exist_ok=True)
-    engine = create_async_engine(settings.index_url)
-    async with engine.connect() as connection:
-        await connection.run_sync(upgrade)
-    await engine.dispose()
+    await alter(settings.index_url, upgrade)
 
 
 async def prepare(settings: Settings) -> None:

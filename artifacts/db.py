@@ -8,7 +8,7 @@ failing half-way (SQLAlchemy drops `FOR UPDATE SKIP LOCKED` there without a word
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -76,3 +76,11 @@ def _prepare(connection: Any, _record: object) -> None:  # Any: the driver's own
 def _begin(connection: sa.Connection) -> None:
     writes = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+async def alter(url: str, change: Callable[[sa.Connection], None]) -> None:
+    """Let `change` alter the schema at `url`; it commits by itself."""
+    engine = create_async_engine(url)
+    async with engine.connect() as connection:
+        await connection.run_sync(change)
+    await engine.dispose()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 
-from api.commands.options import add_data, add_listen, add_supervised, settings_of
+from api.commands.options import add_folder, add_listen, add_supervised, settings_of
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     command = commands.add_parser("api", help="answer HTTP (needs signer and worker beside it)")
-    add_data(command)
+    add_folder(command)
     add_listen(command)
     add_supervised(command)
     command.set_defaults(run=run)

@@ -9,7 +9,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-from api.commands.options import add_data, settings_of
+from api.commands.options import add_folder, settings_of
 
 if TYPE_CHECKING:
     from api.settings import Settings
@@ -22,7 +22,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="print CUSTODY_URL, CUSTODY_TOKEN and CUSTODY_PIN for a shell",
         description='Print what a client needs, for eval "$(custody-server env --data DIR)"',
     )
-    add_data(command)
+    add_folder(command)
     command.add_argument("--json", action="store_true", help="print one JSON object instead")
     command.set_defaults(run=run)
 

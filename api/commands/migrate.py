@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from api.commands.options import add_data, settings_of
+from api.commands.options import add_folder, settings_of
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     command = commands.add_parser("migrate", help="bring the index to the newest schema")
-    add_data(command)
+    add_folder(command)
     command.set_defaults(run=run)
 
 

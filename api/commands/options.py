@@ -13,7 +13,7 @@ from api.settings import Settings
 from api.supervising import stop_with_parent
 
 
-def add_data(command: argparse.ArgumentParser) -> None:
+def add_folder(command: argparse.ArgumentParser) -> None:
     """Add `--data`."""
     command.add_argument(
         "--data",

@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from api.commands.options import add_data, add_listen, environment_of, settings_of
+from api.commands.options import add_folder, add_listen, environment_of, settings_of
 
 if TYPE_CHECKING:
     from api.settings import Settings
@@ -36,7 +36,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_data(command)
+    add_folder(command)
     add_listen(command)
     command.set_defaults(run=run)
 

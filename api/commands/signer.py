@@ -7,7 +7,7 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
-from api.commands.options import add_data, add_listen, add_supervised, settings_of
+from api.commands.options import add_folder, add_listen, add_supervised, settings_of
 
 if TYPE_CHECKING:
     from api.settings import Settings
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     command = commands.add_parser("signer", help="sign what is sealed; the only process with the key")
-    add_data(command)
+    add_folder(command)
     add_listen(command)
     add_supervised(command)
     command.set_defaults(run=run)

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from api.commands.options import add_data, add_supervised, settings_of
+from api.commands.options import add_folder, add_supervised, settings_of
 
 if TYPE_CHECKING:
     from api.settings import Settings
@@ -19,7 +19,7 @@ _TIDY_SECONDS = 5
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the command."""
     command = commands.add_parser("worker", help="read blobs back, complete, sweep")
-    add_data(command)
+    add_folder(command)
     add_supervised(command)
     command.set_defaults(run=run)
 
