@@ -98,16 +98,17 @@ class Service:
         return self._post("/v1/artifacts", reference)
 
     def resolve(self, uri: str) -> list[str]:
-        """Return the digests that were recorded for `uri`, each once."""
+        """Return the digests that were recorded for `uri`, each once, the newest first."""
         return self._digests({"uri": uri})
 
     def digests_named(self, name: str) -> list[str]:
-        """Return the digests that were recorded under `name`, each once."""
+        """Return the digests that were recorded under `name`, each once, the newest first."""
         return self._digests({"name": name})
 
     def _digests(self, query: Mapping[str, str]) -> list[str]:
-        found = self._get(f"/v1/artifacts?{urlencode({**query, 'limit': BATCH})}")
-        return list(dict.fromkeys(text(artifact, "digest") for artifact in listed(found, "artifacts")))
+        found = listed(self._get(f"/v1/artifacts?{urlencode({**query, 'limit': BATCH})}"), "artifacts")
+        found.sort(key=lambda artifact: text(artifact, "recorded_at"), reverse=True)
+        return list(dict.fromkeys(text(artifact, "digest") for artifact in found))
 
     def artifact(self, digest: str) -> Document:
         """Return what is recorded about `digest`."""

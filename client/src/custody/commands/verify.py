@@ -142,7 +142,7 @@ def _nothing(chosen: argparse.Namespace, found: Settings, digest: str) -> int:
 
         say(json.dumps({"verified": False, "subject": digest, "attestations": []}))
     others = _others(chosen, found, digest)
-    hint = f"that name is recorded with other contents: expected {', '.join(others)}" if others else None
+    hint = f"that name is recorded with other contents, last {others[0]}" if others else None
     complain(f"nothing is attested about {digest}", hint)
     return exits.NOTHING_FOUND
 
