@@ -42,7 +42,7 @@ def test_a_tampered_copy_is_unknown_to_the_service_and_refused_offline(
     assert original in unknown.stderr
     refused = offline("verify", "wheel", "--bundle", "app.json", "--key", "app.pem")
     assert refused.returncode == 1
-    assert f"expected {sha256(place / 'app')}" in refused.stdout
+    assert f"expected {sha256(place / 'wheel')}" in refused.stdout
     assert f"found    {original}  wheel" in refused.stdout
     assert refused.stdout.splitlines()[-1] == "not verified"
 
