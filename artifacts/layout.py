@@ -70,9 +70,9 @@ def attestation(digest: Digest) -> Key:
     return Key(f"attestations/sha256/{Digest('sha256', digest.hex).hex}.json")
 
 
-def public_key(fingerprint: Digest) -> Key:
-    """The public key whose SubjectPublicKeyInfo has the sha256 `fingerprint`."""
-    return Key(f"control/keys/{fingerprint.hex}.json")
+def public_key(pair: Digest) -> Key:
+    """A public key and its builder, under the sha256 of both."""
+    return Key(f"control/keys/{pair.hex}.json")
 
 
 def staging(ulid: str) -> Key:

@@ -97,12 +97,17 @@ class Recorder:
         """
         now = self._clock.now()
         wanted = Run(id_ or new_ulid(now), project, name or id_ or "run", principal, now)
+        async with self._database.reading() as connection:
+            found = await _find(connection, wanted, by_name=id_ is None and name is not None)
+        if found is not None:
+            return _own(found, principal), False
+        await self._journal(project, {"fact": "run", "id": wanted.id, "name": wanted.name}, principal)
         async with self._database.writing() as connection:
-            found = await steps.find_run(connection, project, id_=id_, found_by=None if id_ else name)
-            if found is None:
-                if not await steps.begin_run(connection, wanted, found_by=name):
-                    raise ConflictError("another run has that name", name=name)
+            if await steps.begin_run(connection, wanted, found_by=name):
                 return wanted, True
+            found = await _find(connection, wanted, by_name=id_ is None and name is not None)
+        if found is None:
+            raise ConflictError("another run has that name", name=name)
         return _own(found, principal), False
 
     async def begin_step(self, beginning: Beginning) -> bool:
@@ -222,13 +227,16 @@ class Recorder:
         async with self._database.reading() as connection:
             if await facts.is_recorded(connection, project, ref):
                 return False
-        at = self._clock.now()
-        fact = {"fact": "reference", "principal": principal, "recorded_at": written(at)}
-        line = canonical({**fact, "reference": reference_members(ref)}).encode() + b"\n"
-        await self._store.put(layout.journal(project, new_ulid(at), Digest.of(line), at), line)
+        await self._journal(project, {"fact": "reference", "reference": reference_members(ref)}, principal)
         async with self._database.writing() as connection:
-            await facts.record_refs(connection, [(project, ref)], at=to_milliseconds(at))
+            await facts.record_refs(connection, [(project, ref)], at=self._now())
         return True
+
+    async def _journal(self, project: str, fact: dict[str, object], principal: str) -> None:
+        """Keep a plain fact in the bucket, so that the index can be lost."""
+        at = self._clock.now()
+        line = canonical({**fact, "principal": principal, "recorded_at": written(at)}).encode() + b"\n"
+        await self._store.put(layout.journal(project, new_ulid(at), Digest.of(line), at), line)
 
     async def step_page(self, project: str, step: str) -> StepRow:
         """The step as the index knows it.
@@ -249,6 +257,12 @@ class Recorder:
                 return
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.1)
+
+
+async def _find(connection: AsyncConnection, wanted: Run, *, by_name: bool) -> Run | None:
+    if by_name:
+        return await steps.find_run(connection, wanted.project, found_by=wanted.name)
+    return await steps.find_run(connection, wanted.project, id_=wanted.id)
 
 
 async def _open(connection: AsyncConnection, to: Target) -> None:

@@ -7,6 +7,7 @@ without outputs.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import orjson
@@ -95,7 +96,7 @@ class PlanBody(Wire):
         checked_name(self.name, "the name of a step")
         if len(self.command) > MAX_COMMAND or sum(map(len, self.command)) > MAX_COMMAND * 1024:
             raise LimitExceededError("the command is too long", hint="pass long lists in a file")
-        checked_scalars(self.parameters, "parameters")
+        checked_parameters(self.parameters)
         checked_scalars(self.environment, "environment")
         if self.source is not None:
             self.source.to_ref()
@@ -124,7 +125,7 @@ class FinishBody(Wire):
         Raises:
             InvalidInputError: a member is not acceptable.
         """
-        checked_scalars(self.parameters, "parameters")
+        checked_parameters(self.parameters)
         if self.exit_status is not None and abs(self.exit_status) > _MAX_STATUS:
             raise InvalidInputError("not an exit status", given=str(self.exit_status)[:40])
         for moment in (self.began_at, self.finished_at):
@@ -157,7 +158,17 @@ def merged_parameters(begun: dict[str, Scalar], finished: dict[str, Scalar]) -> 
                 "a parameter cannot change while a step runs", hint="give it a new name", parameter=name[:200]
             )
     both = {**begun, **finished}
-    checked_scalars(both, "parameters")
-    if sum(len(str(value)) for value in both.values()) > MAX_TEXT * 16:
-        raise LimitExceededError("the parameters are too long", hint="put long values into an input file")
+    checked_parameters(both)
     return both
+
+
+def checked_parameters(given: Mapping[str, Scalar]) -> None:
+    """Hold parameters against the limits, one by one and together.
+
+    Raises:
+        InvalidInputError: a name or value is not acceptable.
+        LimitExceededError: there are too many, or they are too long.
+    """
+    checked_scalars(given, "parameters")
+    if sum(len(str(value)) for value in given.values()) > MAX_TEXT * 16:
+        raise LimitExceededError("the parameters are too long", hint="put long values into an input file")

@@ -41,7 +41,7 @@ class PublishedKey:
 
 
 async def publish(store: ObjectStore, key: PublicKey, *, builder_id: str, at: datetime) -> None:
-    """Write the public half of a key for everyone to see; the first writing stays."""
+    """Write the public half of a key, and whom it speaks for; the first writing of the pair stays."""
     pem = key.pem
     members = {
         "key": "custody/v1",
@@ -51,7 +51,9 @@ async def publish(store: ObjectStore, key: PublicKey, *, builder_id: str, at: da
         "public_key": pem,
         "created_at": written(at),
     }
-    await store.put(layout.public_key(Digest.of(pem.encode())), canonical(members).encode())
+    await store.put(
+        layout.public_key(Digest.of(f"{builder_id}\n{pem}".encode())), canonical(members).encode()
+    )
 
 
 async def published(store: ObjectStore) -> list[PublishedKey]:

@@ -69,14 +69,14 @@ async def find_token(connection: AsyncConnection, digest: bytes) -> TokenRow | N
 
 
 async def find_step_token(connection: AsyncConnection, digest: bytes) -> StepTokenRow | None:
-    """The step whose token has this hash."""
+    """The step whose token has this hash; nobody where two claim it, since hashes are chosen freely."""
     found = await connection.execute(
         sa.select(step.c.id, step.c.project, step.c.principal, step.c.expires_at).where(
             step.c.token_hash == digest
         )
     )
-    row = found.first()
-    return StepTokenRow(*row) if row else None
+    rows = found.fetchmany(2)
+    return StepTokenRow(*rows[0]) if len(rows) == 1 else None
 
 
 def _same(scope: tuple[str, str, str, str]) -> sa.ColumnElement[bool]:

@@ -149,6 +149,38 @@ async def test_a_run_is_found_by_name_and_joined_only_by_its_own(
     assert missing.status_code == 404
 
 
+async def test_runs_without_a_name_are_each_their_own(service: Service, client: httpx2.AsyncClient) -> None:
+    await client.post("/v1/steps", json=beginning(service))
+    first, second = [(await client.post("/v1/runs", json={})) for _ in range(2)]
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json()["id"] != second.json()["id"]
+    again = await client.post("/v1/runs", json={"id": first.json()["id"]})
+    assert (again.status_code, again.json()["id"]) == (200, first.json()["id"])
+
+
+async def test_parameters_that_are_too_long_together_leave_nothing_of_a_record(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    body = {
+        "id": new_ulid(service.clock.now()),
+        "name": "train",
+        "outcome": "succeeded",
+        "parameters": {f"p{number}": "x" * 65_000 for number in range(20)},
+    }
+    assert (await client.post("/v1/records", json=body)).status_code == 413
+    assert (await client.get(f"/v1/steps/{body['id']}")).status_code == 404
+
+
+async def test_a_token_hash_that_two_steps_claim_opens_neither(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    bodies = [beginning(service), beginning(service)]
+    for body in bodies:
+        await client.post("/v1/steps", json=body)
+    async with service.client(SECRET) as mine:
+        assert (await mine.get(f"/v1/steps/{bodies[0]['id']}")).status_code == 401
+
+
 async def test_a_whole_record_is_recorded_once(service: Service, client: httpx2.AsyncClient) -> None:
     body = {
         "id": new_ulid(service.clock.now()),
