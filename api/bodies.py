@@ -89,6 +89,11 @@ class RecordBody(PlanBody, FinishBody):
     outputs: Annotated[list[ReferenceBody], Field(max_length=MAX_OUTPUTS)] = Field(default_factory=list)
     byproducts: Annotated[list[ReferenceBody], Field(max_length=MAX_OUTPUTS)] = Field(default_factory=list)
 
+    def check(self) -> None:
+        """Hold the members of begin and of finish against their forms."""
+        PlanBody.check(self)
+        FinishBody.check(self)
+
 
 class DigestsBody(Wire):
     """Digests to be looked up together."""

@@ -20,7 +20,7 @@ from artifacts.refs import ArtifactRef, Scalar, checked_name, checked_scalars
 from artifacts.steps import Outcome
 
 WireScalar = StrictBool | StrictInt | StrictStr
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", re.ASCII)
 _MAX_STATUS = 2**31
 
 
