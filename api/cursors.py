@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import URL
 
 from artifacts.errors import InvalidInputError
-from artifacts.limits import MAX_PAGE
+from artifacts.limits import MAX_INTEGER, MAX_PAGE
 from artifacts.queries.addresses import address
 from artifacts.queries.lookups import Named
 
@@ -41,9 +41,15 @@ def parse_cursor(text: str | None) -> After | None:
         at, hex_address, uri, name = orjson.loads(base64.urlsafe_b64decode(text))
         bytes.fromhex(hex_address)
         after = (int(at), str(hex_address), str(uri), str(name))
-    except (binascii.Error, ValueError, TypeError) as error:
-        raise InvalidInputError("not a cursor", hint="use the one of the Link field") from error
+    except (binascii.Error, ValueError, TypeError, OverflowError) as error:
+        raise _not_ours() from error
+    if not 0 <= after[0] <= MAX_INTEGER:  # the index cannot even compare what is longer
+        raise _not_ours()
     return after
+
+
+def _not_ours() -> InvalidInputError:
+    return InvalidInputError("not a cursor", hint="use the one of the Link field")
 
 
 def next_link(url: URL, last: Named) -> str:
