@@ -20,7 +20,7 @@ from artifacts.db import Database
 from artifacts.digest import Digest
 from artifacts.errors import ConflictError, CustodyError, ForbiddenError, StepFinishedError
 from artifacts.limits import MAX_BATCH
-from artifacts.queries import facts, queue, sealing, steps
+from artifacts.queries import queue, sealing, steps
 from artifacts.queries import whole as whole_queries
 from artifacts.queries.sealing import Line, Place
 from artifacts.record_lines import line_of
@@ -99,8 +99,6 @@ class Sealer:
 
     async def _take_in(self, connection: AsyncConnection, wholes: Sequence[WholeStep]) -> None:
         at = to_milliseconds(self._clock.now())
-        refs = [(whole.project, ref) for whole in wholes for ref in whole.references()]
-        await facts.record_refs(connection, refs, at=at)
         for project in sorted({whole.project for whole in wholes}):
             mine = [whole for whole in wholes if whole.project == project]
             await whole_queries.record(connection, project, mine, at=at)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from artifacts.queries import facts
 from artifacts.queries.dialect import insert_new
 from artifacts.queries.products import input_values, output_values
 from artifacts.queries.steps import enter
@@ -16,7 +17,7 @@ from artifacts.whole import WholeStep
 
 
 async def record(connection: AsyncConnection, project: str, wholes: Sequence[WholeStep], *, at: int) -> None:
-    """Insert runs, steps, inputs and outputs of those `wholes` of `project` whose id is not known yet.
+    """Insert references, runs, steps, inputs and outputs of those `wholes` of `project` whose id is not known yet.
 
     What is known is left alone: the caller compares and answers. Must run inside the
     transaction that goes on to seal them.
@@ -24,6 +25,8 @@ async def record(connection: AsyncConnection, project: str, wholes: Sequence[Who
     new = await _unknown(connection, project, wholes)
     if not new:
         return
+    refs = [(project, ref) for whole in new for ref in whole.references()]
+    await facts.record_refs(connection, refs, at=at)
     await insert_new(connection, run, [_run(whole, at) for whole in new if whole.run is None])
     await insert_new(connection, step, [_step(whole, at) for whole in new])
     await enter(connection, project, [whole.step for whole in new], StepState.OPEN.value, at=at)
