@@ -29,6 +29,10 @@ MAX_INPUTS: Final = 10_000
 """Inputs of one step."""
 MAX_OUTPUTS: Final = 1000
 """Outputs of one step, and byproducts of one step: sigstore-go refuses more than 1,024 subjects."""
+MAX_INPUT_BYTES: Final = 8 * MIB
+"""References of all inputs of one step, as JSON: with the rest of it they must fit a record."""
+MAX_OUTPUT_BYTES: Final = 3 * MIB
+"""References of all outputs and byproducts of one step, as JSON."""
 MAX_RECORD_BYTES: Final = 16 * MIB
 """One sealed record."""
 MAX_BATCH: Final = 256

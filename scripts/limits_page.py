@@ -20,6 +20,8 @@ GIVES = {
     "MAX_MEMBERS": f"{LIMIT}; for the references of one request {INVALID}",
     "MAX_INPUTS": f"{LIMIT}; in one whole record {INVALID}",
     "MAX_OUTPUTS": f"{LIMIT}; in one whole record {INVALID}",
+    "MAX_INPUT_BYTES": LIMIT,
+    "MAX_OUTPUT_BYTES": LIMIT,
     "MAX_RECORD_BYTES": LIMIT,
     "MAX_BATCH": "nothing: the rest goes into the next one",
     "MAX_STEP_SECONDS": INVALID,

@@ -17,6 +17,13 @@ def insert(connection: AsyncConnection, table: sa.Table) -> sqlite.Insert | post
     return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
 
 
+def octets(connection: AsyncConnection, text: sa.ColumnElement[str]) -> sa.ColumnElement[int]:
+    """How many bytes `text` takes in UTF-8."""
+    if connection.dialect.name == "postgresql":
+        return sa.func.octet_length(text)
+    return sa.func.length(sa.cast(text, sa.LargeBinary))
+
+
 async def insert_new(connection: AsyncConnection, table: sa.Table, rows: Sequence[Row]) -> None:
     """Insert `rows`; those whose key is known stay as they are."""
     if rows:

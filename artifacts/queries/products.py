@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.digest import Digest
 from artifacts.errors import ConflictError, LimitExceededError
-from artifacts.limits import MAX_INPUTS, MAX_OUTPUTS
+from artifacts.limits import MAX_INPUT_BYTES, MAX_INPUTS, MAX_OUTPUT_BYTES, MAX_OUTPUTS
 from artifacts.queries.addresses import address
-from artifacts.queries.dialect import insert, insert_new
+from artifacts.queries.dialect import insert, insert_new, octets
 from artifacts.refs import ArtifactRef
 from artifacts.steps import Role
 from artifacts.tables import artifact, step_input, step_output
@@ -83,7 +83,7 @@ async def add_inputs(
     """Record inputs of one step; return how many were new.
 
     Raises:
-        LimitExceededError: the step would have more than `MAX_INPUTS`.
+        LimitExceededError: the step would have too many, or more than fit a record.
     """
     mine = sa.and_(
         step_input.c.project == project,
@@ -97,6 +97,7 @@ async def add_inputs(
         raise LimitExceededError(
             f"a step has at most {MAX_INPUTS} inputs", hint="name a directory as one input", step=step_id
         )
+    await _check_room(connection, step_input, project, step_id, MAX_INPUT_BYTES)
     return after - before
 
 
@@ -110,7 +111,7 @@ async def add_output(connection: AsyncConnection, project: str, step_id: str, pr
 
     Raises:
         ConflictError: that name stands for another digest.
-        LimitExceededError: the step would have more than `MAX_OUTPUTS` of that role.
+        LimitExceededError: the step would have too many of that role, or more than fit a record.
     """
     mine = sa.and_(
         step_output.c.project == project,
@@ -127,7 +128,22 @@ async def add_output(connection: AsyncConnection, project: str, step_id: str, pr
         )
     values = output_values(project, step_id, product)
     await connection.execute(insert(connection, step_output).values(values))
+    await _check_room(connection, step_output, project, step_id, MAX_OUTPUT_BYTES)
     return True
+
+
+async def _check_room(
+    connection: AsyncConnection, table: sa.Table, project: str, step_id: str, most: int
+) -> None:
+    """Refuse here what would make the record too long: a step that cannot be sealed stays open for ever."""
+    mine = sa.and_(table.c.project == project, table.c.step == step_id)
+    taken = await connection.scalar(sa.select(sa.func.sum(octets(connection, table.c.body))).where(mine))
+    if int(taken or 0) > most:
+        raise LimitExceededError(
+            f"the references of a step take at most {most} bytes",
+            hint="shorten names and annotations, or name a directory as one",
+            step=step_id,
+        )
 
 
 async def _again(
