@@ -39,7 +39,7 @@ FORGED = [
     "[custody.test]",
     "[::ffff:127.0.0.1]",
     "127.0.0.1",
-    "0.0.0.0",
+    "0.0.0.0",  # noqa: S104 - sent as a header, bound to nothing
     "0x7f.1",
     "2130706433",
     "localhost",
