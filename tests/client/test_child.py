@@ -45,6 +45,17 @@ def shell(log: Path, script: str, *, given: bytes = b"") -> tuple[int, bytes, by
     return child.returncode, out, err
 
 
+def blocked(pid: int) -> list[bool]:
+    """Whether each thread of `pid` leaves SIGTERM to the others."""
+    masks = [
+        int(line.split()[1], 16)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for line in (task / "status").read_text().splitlines()
+        if line.startswith("SigBlk:")
+    ]
+    return sorted(bool(mask & 1 << (signal.SIGTERM - 1)) for mask in masks)
+
+
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
     return tmp_path / "log"
@@ -99,10 +110,25 @@ def test_a_signal_reaches_the_command_and_its_children(log: Path, number: signal
     with started(log, "sh", "-c", script, bufsize=0) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
+        # A shell that has just forked still catches the signal in the place of `sleep`.
+        time.sleep(0.3)
         child.send_signal(number)
         out, _ = child.communicate(timeout=30)
     assert child.returncode == 3
     assert out == b"caught\n"
+
+
+def test_the_threads_that_copy_output_leave_signals_to_the_one_that_forwards_them(log: Path) -> None:
+    with started(log, "sh", "-c", "echo ready; exec sleep 20", bufsize=0) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        deadline = time.monotonic() + 10
+        while (masks := blocked(child.pid)) != [False, True, True] and time.monotonic() < deadline:
+            time.sleep(0.05)  # both threads have to be started first
+        child.terminate()
+        child.communicate(timeout=30)
+    assert child.returncode == 128 + signal.SIGTERM
+    assert masks == [False, True, True]
 
 
 def test_a_signal_that_our_parent_ignores_stays_ignored(log: Path) -> None:

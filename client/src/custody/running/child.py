@@ -53,8 +53,12 @@ def _attend(child: subprocess.Popen[bytes], log: StepLog) -> int:
         if pipe is not None:
             passages.append(Passage(os.dup(pipe.fileno()), target, log.stream()))
             pipe.close()
+    # A thread takes over the mask of who starts it. A signal that one of these received
+    # would not wake this one, which waits for the child and has to forward it.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _FORWARDED)
     for passage in passages:
         passage.start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     status = child.wait()
     for passage in passages:
         passage.finish()
