@@ -9,7 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.digest import Digest
+from artifacts.errors import InvalidInputError
 from artifacts.layout import Key
+from artifacts.limits import MAX_INTEGER, MAX_RECORD_BYTES
 from artifacts.queries.dialect import insert
 from artifacts.steps import Role, StepState
 from artifacts.tables import step, step_dep, step_input, step_output
@@ -29,12 +31,16 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a sealed record lies."""
+    """Where a sealed record lies; never more than one record's worth of bytes."""
 
     segment: Key
     start: int
     length: int
     digest: Digest
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.start <= MAX_INTEGER and 0 <= self.length <= MAX_RECORD_BYTES):
+            raise InvalidInputError("no record lies there", start=self.start, length=self.length)
 
 
 async def decide(connection: AsyncConnection, line: Line, *, outcome: str, finished: str) -> None:
@@ -89,14 +95,26 @@ async def left_sealing(connection: AsyncConnection, *, before: int, limit: int) 
 
 
 async def place_of(connection: AsyncConnection, project: str, step_id: str) -> Place | None:
-    """Where the record of a step lies, once it is sealed."""
+    """Where the record of a step lies, once it is sealed.
+
+    Raises:
+        InvalidInputError: the row says so in a way that nobody here writes.
+    """
     found = await connection.execute(
         sa.select(step.c.segment, step.c.segment_start, step.c.segment_length, step.c.record_digest).where(
             step.c.project == project, step.c.id == step_id, step.c.segment.is_not(None)
         )
     )
     row = found.one_or_none()
-    return Place(Key(row[0]), row[1], row[2], Digest.sha256(row[3])) if row else None
+    return _place(*row) if row else None
+
+
+def _place(segment: object, start: object, length: object, digest: object) -> Place:
+    # The signer asks, and it trusts no row: not even that its columns hold what they are for.
+    match segment, start, length, digest:
+        case str(), int(), int(), bytes():
+            return Place(Key(segment), start, length, Digest.sha256(digest))
+    raise InvalidInputError("the row does not say where the record lies")
 
 
 async def link(connection: AsyncConnection, project: str, steps: Sequence[str]) -> None:

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from artifacts import layout
 from artifacts.digest import Digest
-from artifacts.errors import LimitExceededError, NotFoundError, UnavailableError
+from artifacts.errors import CorruptedError, LimitExceededError, NotFoundError, UnavailableError
 from artifacts.identifiers import new_ulid
 from artifacts.layout import Key
 from artifacts.storage.durable import make_directories, sync, sync_directory
@@ -32,6 +32,8 @@ _THREADS = 8
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
+_STRANGE = {errno.EISDIR, errno.ELOOP, errno.ENOTDIR}
+"""A folder, a link or a file where an object or its folder should be: nothing that we wrote."""
 _T = TypeVar("_T")
 
 
@@ -143,6 +145,8 @@ class DirectoryStore:
                     hint="check that its disk has room and is writable",
                     reason=os.strerror(error.errno),
                 ) from error
+            if error.errno in _STRANGE:
+                raise CorruptedError("what lies in the store is no object") from error
             raise
 
     def _directory(self, path: str) -> None:
