@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from artifacts import layout
 from artifacts.clock import written
 from artifacts.digest import Digest
-from artifacts.errors import CorruptedError, InvalidInputError, NotFoundError
+from artifacts.errors import CorruptedError, InvalidInputError, LimitExceededError, NotFoundError
 from artifacts.storage.protocol import ObjectStore
 from artifacts.strict_json import loads
 from artifacts.wire import Wire, canonical
@@ -86,7 +86,7 @@ async def read(store: ObjectStore, project: str, digest: Digest, *, kind: str) -
             size=body.size,
             found=Digest.parse(body.found or body.digest),
         )
-    except (ValidationError, InvalidInputError) as error:
+    except (ValidationError, InvalidInputError, LimitExceededError) as error:
         raise CorruptedError("the receipt is not one of ours", digest=str(digest)) from error
     if (read_back.project, read_back.kind, read_back.digest) != (project, kind, digest):
         raise CorruptedError("the receipt belongs elsewhere", digest=str(digest))

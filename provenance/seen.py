@@ -64,9 +64,15 @@ async def _receipted(store: ObjectStore, project: str, digest: Digest) -> bool:
     if digest.algorithm != "sha256":
         return False
     receipt = await receipts.read(store, project, digest, kind=receipts.WORKER)
-    if receipt is not None and not receipt.holds:
+    if receipt is None:
+        return False
+    if not receipt.holds:
         raise EvidenceError("stored bytes do not hash to their digest", digest=str(digest))
-    return receipt is not None
+    # A receipt is a small object like others: without the bytes it vouches for nothing.
+    size = await store.size(layout.blob(project, digest))
+    if size is not None and size != receipt.size:
+        raise EvidenceError("stored bytes are not as long as their receipt says", digest=str(digest))
+    return size is not None
 
 
 async def _confirmed(store: ObjectStore, project: str, digest: Digest) -> bool:
