@@ -29,9 +29,10 @@ def labels_of(statement: Json) -> set[str]:
 
 def _labels(value: Json) -> Iterator[str]:
     if isinstance(value, dict):
-        for name, member in value.items():
-            if name in {"custody_integrity", "custody_origin", "custody_role"}:
-                yield member
+        annotations = value.get("annotations")
+        if isinstance(annotations, dict):
+            yield from (label for name, label in annotations.items() if name.startswith("custody_"))
+        for member in value.values():
             yield from _labels(member)
     elif isinstance(value, list):
         for member in value:
