@@ -60,9 +60,19 @@ def show_seal(page: Document, seconds: float) -> None:
     attestations = listed(page, "attestations")
     for one in attestations:
         key = plain(text(one, "keyid"))
-        note(f"signed  {plain(text(one, 'predicate_type'))} · key {key} · {seconds:.2f} s")
+        note(f"signed  {_statement(one, page)} · key {key} · {seconds:.2f} s")
     if not attestations:
         note(f"{plain(text(page, 'state')) or 'sealed'}  not signed yet; step {plain(text(page, 'id'))}")
+
+
+def _statement(attestation: Document, page: Document) -> str:
+    """What was signed; a record is never called provenance."""
+    kind = text(attestation, "predicate_type")
+    if not kind.endswith("/predicates/record/v1"):
+        return plain(kind)
+    outcome = text(page, "outcome")
+    what = "a step without outputs" if outcome == "succeeded" else f"a step that {plain(outcome)}"
+    return f"a record of {what}, not provenance"
 
 
 def next_line(kept: Sequence[Kept], *, succeeded: bool, log: Kept | None) -> str:
