@@ -71,7 +71,7 @@ def _statement(attestation: Document, page: Document) -> str:
     if not kind.endswith("/predicates/record/v1"):
         return plain(kind)
     outcome = text(page, "outcome")
-    what = "a step without outputs" if outcome == "succeeded" else f"a step that {plain(outcome)}"
+    what = "a step without outputs" if outcome == "succeeded" else f"a step whose outcome is {plain(outcome)}"
     return f"a record of {what}, not provenance"
 
 
