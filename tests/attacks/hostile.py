@@ -114,7 +114,7 @@ async def the_statement(service: Service) -> Json:
     """Let the signer work; there is exactly one statement, one row and one object, of a known kind."""
     await service.sign()
     left = remains(service.folder / "data")
-    assert len(left.rows["attestation"]) == 1
+    assert len(left.rows["attestation"]) == 1, left.rows["step_ledger"]
     (statement,) = statements(service.folder / "data")
     assert statement["_type"] == "https://in-toto.io/Statement/v1"
     assert statement["predicateType"] in KINDS

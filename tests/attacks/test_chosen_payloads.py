@@ -90,7 +90,7 @@ async def test_names_and_parameters_stay_where_they_belong(
 ) -> None:
     """What a step may choose lands under externalParameters or in a name, never beside the builder's word."""
     step = await begin(client)
-    evil = '","predicateType":"https://evil.example","x":"'
+    evil = '","predicateType":"https:evil.example","x":"'
     chosen = {
         "builder": BUILDER,
         "runDetails": "x",
