@@ -57,3 +57,27 @@ SMALL_BLOB_BYTES: Final = MIB
 """Up to here the signer hashes a blob itself; larger ones need a worker's receipt."""
 STAGING_SECONDS: Final = 86_400
 """After this an unfinished upload in `staging/` is swept."""
+MAX_TREE_JSON_BYTES: Final = 16 * MIB
+"""A JSON request body about trees: a proposal of packs, a list of digests."""
+MAX_TREE_DIGESTS: Final = 50_000
+"""Digests of one question which file contents are missing."""
+MAX_ENTRIES: Final = 1_000_000
+"""Entries of one tree."""
+MAX_MANIFEST_BYTES: Final = 512 * MIB
+"""The manifest of one tree, and its layout, before compression."""
+MAX_PATH: Final = 4096
+"""Bytes of a path in a tree."""
+MAX_PATH_PART: Final = 255
+"""Bytes of one name in a path of a tree."""
+MAX_TREE_FILE_BYTES: Final = MIB
+"""Up to here the content of a file in a tree lies in a frame; larger content is a blob of its own."""
+MAX_FRAME_BYTES: Final = MIB + 256 * KIB
+"""The content of one frame."""
+MAX_PACK_BYTES: Final = 64 * MIB
+"""One pack of frames."""
+MAX_PACK_CONTENT_BYTES: Final = 2 * 1024 * MIB
+"""The contents of all frames of one pack."""
+MAX_PACKS: Final = 1000
+"""Packs of one proposal; several proposals for one tree add up."""
+MAX_TREE_REPORTED: Final = 100
+"""Missing contents, or trees of a member, that one answer names."""

@@ -34,6 +34,18 @@ GIVES = {
     "IDEMPOTENCY_SECONDS": "nothing: the key is forgotten",
     "SMALL_BLOB_BYTES": "nothing: the step stays `sealed` until the worker has hashed it",
     "STAGING_SECONDS": "nothing: an upload that never ended is removed",
+    "MAX_TREE_JSON_BYTES": LIMIT,
+    "MAX_TREE_DIGESTS": INVALID,
+    "MAX_ENTRIES": LIMIT,
+    "MAX_MANIFEST_BYTES": LIMIT,
+    "MAX_PATH": LIMIT,
+    "MAX_PATH_PART": LIMIT,
+    "MAX_TREE_FILE_BYTES": INVALID,
+    "MAX_FRAME_BYTES": INVALID,
+    "MAX_PACK_BYTES": INVALID,
+    "MAX_PACK_CONTENT_BYTES": INVALID,
+    "MAX_PACKS": INVALID,
+    "MAX_TREE_REPORTED": "nothing: the answer names no more",
 }
 
 

@@ -9,6 +9,7 @@ from artifacts.tables.content import artifact, digest_alias, receipt, reference
 from artifacts.tables.evidence import attestation, attestation_subject
 from artifacts.tables.steps import run, step, step_dep, step_input, step_ledger, step_output
 from artifacts.tables.tenancy import idempotency, project, token
+from artifacts.tables.trees import location, pack, tree, tree_claim, tree_part
 from artifacts.tables.work import queue
 
 __all__ = [
@@ -17,7 +18,9 @@ __all__ = [
     "attestation_subject",
     "digest_alias",
     "idempotency",
+    "location",
     "metadata",
+    "pack",
     "project",
     "queue",
     "receipt",
@@ -29,4 +32,7 @@ __all__ = [
     "step_ledger",
     "step_output",
     "token",
+    "tree",
+    "tree_claim",
+    "tree_part",
 ]
