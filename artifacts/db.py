@@ -15,6 +15,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from artifacts import prompt_sqlite
+
 BUSY_TIMEOUT_MS = 30_000
 _WRITES = "custody_writes"
 
@@ -56,7 +58,9 @@ def connect(url: str) -> Database:
 
 def _arguments(url: str) -> dict[str, Any]:  # Any: passed on to the driver as it is
     # Without isolation_level=None the driver opens transactions of its own, and late.
-    return {"isolation_level": None} if url.startswith("sqlite") else {}
+    if not url.startswith("sqlite"):
+        return {}
+    return {"isolation_level": None, "async_creator_fn": prompt_sqlite.connect}
 
 
 def _prepare(connection: Any, _record: object) -> None:  # Any: the driver's own connection
