@@ -59,13 +59,17 @@ async def authenticate(request: Request) -> Caller:
     return Caller(step.project, step.principal, step.step)
 
 
-def _anyone(request: Request, _scheme: Annotated[object, Depends(_SCHEME)]) -> Caller:
+# FastAPI runs a plain function in a thread: what follows is coroutines, because a hop to a
+# thread and back costs more than all of them together.
+
+
+async def _anyone(request: Request, _scheme: Annotated[object, Depends(_SCHEME)]) -> Caller:
     # `StrictRoute` asked before anything else of the route ran.
     caller: Caller = request.state.caller
     return caller
 
 
-def _project(caller: Annotated[Caller, Depends(_anyone)]) -> Caller:
+async def _project(caller: Annotated[Caller, Depends(_anyone)]) -> Caller:
     if caller.step is not None:
         raise ForbiddenError(
             "a step's token may only add to its step or finish it", hint="use the project's token"
@@ -73,14 +77,18 @@ def _project(caller: Annotated[Caller, Depends(_anyone)]) -> Caller:
     return caller
 
 
-def _target(step_id: str, caller: Annotated[Caller, Depends(_anyone)]) -> Target:
+async def _target(step_id: str, caller: Annotated[Caller, Depends(_anyone)]) -> Target:
     if caller.step is not None and caller.step != step_id:
         raise ForbiddenError("this token belongs to another step", step=caller.step)
     return Target(caller.project, caller.principal, step_id)
 
 
-def _by_step(caller: Annotated[Caller, Depends(_anyone)]) -> bool:
+async def _by_step(caller: Annotated[Caller, Depends(_anyone)]) -> bool:
     return caller.step is not None
+
+
+async def _parts(request: Request) -> Parts:
+    return parts(request)
 
 
 ProjectCaller = Annotated[Caller, Depends(_project)]
@@ -92,5 +100,5 @@ StepTarget = Annotated[Target, Depends(_target)]
 SentByStep = Annotated[bool, Depends(_by_step)]
 """Whether the step's own token is used."""
 
-PartsHere = Annotated[Parts, Depends(parts)]
+PartsHere = Annotated[Parts, Depends(_parts)]
 """The parts of this application."""

@@ -6,10 +6,9 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.clock import from_milliseconds, to_milliseconds, written
-from artifacts.queries.products import Consumed, Produced, inputs_of, outputs_of
+from artifacts.queries.products import Consumed, Produced, Touched
 from artifacts.queries.sealing import Line
 from artifacts.queries.steps import StepRow
 from artifacts.record_codec import encode
@@ -19,17 +18,13 @@ from artifacts.wire import FinishBody, merged_parameters
 Members = dict[str, Any]  # Any: JSON
 
 
-async def line_of(
-    connection: AsyncConnection, row: StepRow, body: FinishBody, *, via: str, at: datetime
-) -> Line:
-    """Write the record of `row`, finished at `at` as `body` says.
+def line_of(row: StepRow, touched: Touched, body: FinishBody, *, via: str, at: datetime) -> Line:
+    """Write the record of `row`, which `touched` what the index says, finished at `at` as `body` says.
 
     Raises:
         InvalidInputError: a parameter has two values.
         LimitExceededError: the record would be too long.
     """
-    consumed = await inputs_of(connection, row.project, [row.id])
-    produced = await outputs_of(connection, row.project, [row.id])
     members = {
         "project": row.project,
         "run": row.run,
@@ -41,7 +36,7 @@ async def line_of(
         "began_at": written(from_milliseconds(row.began_at)),
         "finished_at": written(at),
         **_said(orjson.loads(row.begun), body),
-        **_touched(consumed, produced),
+        **_touched(touched.inputs, touched.outputs),
     }
     return Line(row.project, row.id, to_milliseconds(at), encode(members))
 

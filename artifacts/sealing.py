@@ -8,7 +8,7 @@ A crash after any of these leaves a state that `resume` completes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,11 +18,13 @@ from artifacts.batcher import Batcher
 from artifacts.clock import Clock, from_milliseconds, to_milliseconds
 from artifacts.db import Database
 from artifacts.digest import Digest
-from artifacts.errors import ConflictError, CustodyError, ForbiddenError, StepFinishedError
+from artifacts.errors import ConflictError, CustodyError, ForbiddenError, NotFoundError, StepFinishedError
 from artifacts.limits import MAX_BATCH
-from artifacts.queries import queue, sealing, steps
+from artifacts.queries import products, queue, sealing, steps
 from artifacts.queries import whole as whole_queries
-from artifacts.queries.sealing import Line, Place
+from artifacts.queries.products import Touched
+from artifacts.queries.sealing import Decision, Line, Place
+from artifacts.queries.steps import StepRow
 from artifacts.record_lines import line_of
 from artifacts.steps import StepState
 from artifacts.storage.protocol import ObjectStore
@@ -53,6 +55,14 @@ class Sealed:
     new: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the index holds of the steps of one batch, fetched together, by project and id."""
+
+    rows: dict[tuple[str, str], StepRow] = field(default_factory=dict)
+    touched: dict[tuple[str, str], Touched] = field(default_factory=dict)
+
+
 class Sealer:
     """Seals finished steps in groups; safe to repeat, safe to race."""
 
@@ -80,18 +90,21 @@ class Sealer:
 
     async def _commit(self, requests: Sequence[Finish | WholeStep]) -> list[Sealed | Exception]:
         answers: list[Sealed | Exception] = []
-        lines: list[Line] = []
+        decisions: list[Decision] = []
         async with self._database.writing() as connection:
             await self._take_in(connection, [r for r in requests if isinstance(r, WholeStep)])
+            known = await _known(connection, requests)
             for request in requests:
                 try:
-                    line = await self._decide(connection, request)
+                    decision = self._decide(known, request)
                 except CustodyError as error:
                     answers.append(error)
                     continue
-                answers.append(Sealed(request.step, new=line is not None))
-                if line is not None:
-                    lines.append(line)
+                answers.append(Sealed(request.step, new=decision is not None))
+                if decision is not None:
+                    decisions.append(decision)
+            await sealing.decide(connection, decisions)
+            lines = [decision.line for decision in decisions]
             for project, group in _by_project(lines):
                 await sealing.link(connection, project, [line.step for line in group])
         await self._publish(lines)
@@ -103,8 +116,11 @@ class Sealer:
             mine = [whole for whole in wholes if whole.project == project]
             await whole_queries.record(connection, project, mine, at=at)
 
-    async def _decide(self, connection: AsyncConnection, request: Finish | WholeStep) -> Line | None:
-        row = await steps.find_step(connection, request.project, request.step)
+    def _decide(self, known: _Known, request: Finish | WholeStep) -> Decision | None:
+        place = (request.project, request.step)
+        row = known.rows.get(place)
+        if row is None:
+            raise NotFoundError("there is no such step", step=request.step)
         if isinstance(request, WholeStep) and row.begun != request.begun:
             raise ConflictError("a step of that id is recorded with other content", step=request.step)
         if request.principal is not None and row.principal != request.principal:
@@ -116,9 +132,10 @@ class Sealer:
                     "the step was finished before, otherwise", step=row.id, outcome=row.outcome
                 )
             return None
-        line = await line_of(connection, row, request.body, via=request.via, at=self._clock.now())
-        await sealing.decide(connection, line, outcome=request.body.outcome.value, finished=finished)
-        return line
+        line = line_of(row, known.touched[place], request.body, via=request.via, at=self._clock.now())
+        # Whoever of the same batch finishes the step again finds it closed.
+        known.rows[place] = replace(row, state=StepState.SEALING.value, finished=finished)
+        return Decision(line, request.body.outcome.value, finished)
 
     async def _publish(self, lines: Sequence[Line]) -> None:
         for project, group in _by_project(lines):
@@ -143,6 +160,18 @@ class Sealer:
             await sealing.sealed(connection, project, places)
             await steps.enter(connection, project, ids, StepState.SEALED.value, at=now)
             await queue.enqueue(connection, [(project, SIGN, id_) for id_ in ids], available_at=now)
+
+
+async def _known(connection: AsyncConnection, requests: Sequence[Finish | WholeStep]) -> _Known:
+    known = _Known()
+    for project in sorted({request.project for request in requests}):
+        ids = sorted({request.step for request in requests if request.project == project})
+        rows = await steps.find_steps(connection, project, ids)
+        still_open = [id_ for id_, row in rows.items() if row.state == StepState.OPEN]
+        touched = await products.touched_by(connection, project, still_open)
+        known.rows.update(((project, id_), row) for id_, row in rows.items())
+        known.touched.update(((project, id_), what) for id_, what in touched.items())
+    return known
 
 
 def _by_project(lines: Sequence[Line]) -> list[tuple[str, list[Line]]]:

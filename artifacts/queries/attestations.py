@@ -70,13 +70,19 @@ def _row(found: sa.Row[tuple[object, ...]]) -> AttestationRow:
     return AttestationRow(**named)
 
 
+_OF_STEPS = (
+    sa.select(*_COLUMNS)
+    .where(
+        attestation.c.project == sa.bindparam("project"),
+        attestation.c.step.in_(sa.bindparam("steps", expanding=True)),
+    )
+    .order_by(attestation.c.signed_at, attestation.c.digest)
+)
+
+
 async def of_steps(connection: AsyncConnection, project: str, steps: Sequence[str]) -> list[AttestationRow]:
     """The statements about what `steps` did."""
-    found = await connection.execute(
-        sa.select(*_COLUMNS)
-        .where(attestation.c.project == project, attestation.c.step.in_(steps))
-        .order_by(attestation.c.signed_at, attestation.c.digest)
-    )
+    found = await connection.execute(_OF_STEPS, {"project": project, "steps": list(steps)})
     return [_row(row) for row in found]
 
 

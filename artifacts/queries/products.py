@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -46,6 +46,14 @@ class Produced:
     body: str
     size: int | None
     received: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What one step consumed and produced, in the order of the record."""
+
+    inputs: list[Consumed] = field(default_factory=list)
+    outputs: list[Produced] = field(default_factory=list)
 
 
 def input_values(
@@ -168,8 +176,18 @@ async def _count(connection: AsyncConnection, table: sa.Table, where: sa.ColumnE
     return int(counted or 0)
 
 
-async def inputs_of(connection: AsyncConnection, project: str, steps: Sequence[str]) -> list[Consumed]:
-    """Every input of `steps`, in the order of the record."""
+async def touched_by(connection: AsyncConnection, project: str, steps: Sequence[str]) -> dict[str, Touched]:
+    """What each of `steps` consumed and produced; two statements, however many steps."""
+    found = {step: Touched() for step in steps}
+    if steps:
+        for consumed in await _inputs_of(connection, project, steps):
+            found[consumed.step].inputs.append(consumed)
+        for produced in await _outputs_of(connection, project, steps):
+            found[produced.step].outputs.append(produced)
+    return found
+
+
+async def _inputs_of(connection: AsyncConnection, project: str, steps: Sequence[str]) -> list[Consumed]:
     found = await connection.execute(
         sa.select(step_input.c.step, step_input.c.body)
         .where(
@@ -182,8 +200,7 @@ async def inputs_of(connection: AsyncConnection, project: str, steps: Sequence[s
     return [Consumed(*row) for row in found]
 
 
-async def outputs_of(connection: AsyncConnection, project: str, steps: Sequence[str]) -> list[Produced]:
-    """Every output and byproduct of `steps`, in the order of the record."""
+async def _outputs_of(connection: AsyncConnection, project: str, steps: Sequence[str]) -> list[Produced]:
     columns = step_output.c
     found = await connection.execute(
         sa.select(columns.step, columns.role, columns.body, columns.size, columns.received)

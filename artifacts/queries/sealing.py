@@ -43,20 +43,45 @@ class Place:
             raise InvalidInputError("no record lies there", start=self.start, length=self.length)
 
 
-async def decide(connection: AsyncConnection, line: Line, *, outcome: str, finished: str) -> None:
-    """Close the step and keep the bytes of its record: from here on it will be sealed."""
-    await connection.execute(
-        sa.update(step)
-        .where(step.c.project == line.project, step.c.id == line.step)
-        .values(
-            state=StepState.SEALING.value,
-            outcome=outcome,
-            finished=finished,
-            finished_at=line.finished_at,
-            record=line.line,
-            record_digest=Digest.of(line.line).raw,
-        )
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A record, and what the finish that closed its step said."""
+
+    line: Line
+    outcome: str
+    finished: str
+
+
+_DECIDE = (
+    sa.update(step)
+    .where(step.c.project == sa.bindparam("_project"), step.c.id == sa.bindparam("_id"))
+    .values(
+        state=StepState.SEALING.value,
+        outcome=sa.bindparam("_outcome"),
+        finished=sa.bindparam("_finished"),
+        finished_at=sa.bindparam("_finished_at"),
+        record=sa.bindparam("_record"),
+        record_digest=sa.bindparam("_digest"),
     )
+)
+
+
+async def decide(connection: AsyncConnection, decisions: Sequence[Decision]) -> None:
+    """Close the steps and keep the bytes of their records: from here on they will be sealed."""
+    rows = [
+        {
+            "_project": one.line.project,
+            "_id": one.line.step,
+            "_outcome": one.outcome,
+            "_finished": one.finished,
+            "_finished_at": one.line.finished_at,
+            "_record": one.line.line,
+            "_digest": Digest.of(one.line.line).raw,
+        }
+        for one in decisions
+    ]
+    if rows:
+        await connection.execute(_DECIDE, rows)
 
 
 async def sealed(connection: AsyncConnection, project: str, places: Sequence[tuple[str, Place]]) -> None:

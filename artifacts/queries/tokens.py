@@ -57,13 +57,15 @@ async def add_token(connection: AsyncConnection, row: TokenRow, *, digest: bytes
     return await insert_one(connection, token, values)
 
 
+# Built once: making a statement anew costs as much as running it, and this one runs for every request.
+_TOKEN = sa.select(token.c.id, token.c.project, token.c.label).where(
+    token.c.hash == sa.bindparam("hash"), token.c.revoked_at.is_(None)
+)
+
+
 async def find_token(connection: AsyncConnection, digest: bytes) -> TokenRow | None:
     """The project token with this hash, unless it was revoked."""
-    found = await connection.execute(
-        sa.select(token.c.id, token.c.project, token.c.label).where(
-            token.c.hash == digest, token.c.revoked_at.is_(None)
-        )
-    )
+    found = await connection.execute(_TOKEN, {"hash": digest})
     row = found.one_or_none()
     return TokenRow(*row) if row else None
 
