@@ -17,6 +17,7 @@ from artifacts.steps import checked_project
 # One key: parts of plain characters; no part begins with a dot, so `..` cannot be spelled.
 _FORM = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
 STAGING = "staging"
+JOINED = "joined"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -45,10 +46,20 @@ def blob(project: str, digest: Digest) -> Key:
 
 
 def receipt(project: str, digest: Digest, kind: str) -> Key:
-    """The receipt that `kind` (`api` or `worker`) wrote for `digest`."""
-    if kind not in {"api", "worker"}:
+    """The receipt that `kind` (`api` or `worker`) wrote for `digest`; `tree` is a worker's for a tree."""
+    if kind not in {"api", "worker", "tree"}:
         raise InvalidInputError("not a kind of receipt", given=kind[:40])
     return Key(f"projects/{checked_project(project)}/receipts/{kind}/{_sharded(digest)}.json")
+
+
+def manifest(project: str, tree: Digest) -> Key:
+    """The manifest of the tree `tree`, compressed."""
+    return Key(f"projects/{checked_project(project)}/trees/{_sharded(tree)}.zst")
+
+
+def tree_layout(project: str, digest: Digest) -> Key:
+    """The layout whose text has `digest`, compressed."""
+    return Key(f"projects/{checked_project(project)}/layouts/{_sharded(digest)}.zst")
 
 
 def segment(project: str, first_step: str, digest: Digest, at: datetime) -> Key:
@@ -78,3 +89,18 @@ def public_key(pair: Digest) -> Key:
 def staging(ulid: str) -> Key:
     """An upload under way."""
     return Key(f"{STAGING}/{checked_ulid(ulid)}")
+
+
+def part(upload: str, number: int) -> Key:
+    """One part of a resumable upload; the only kind of key a client is ever given a URL to write."""
+    return Key(f"{parts(upload)}{number:05d}")
+
+
+def parts(upload: str) -> str:
+    """The prefix of the parts of a resumable upload."""
+    return f"{STAGING}/{checked_ulid(upload)}-"
+
+
+def joined(ulid: str) -> Key:
+    """The joined parts of an upload while they are hashed; no client is ever given a URL for it."""
+    return Key(f"{JOINED}/{checked_ulid(ulid)}")

@@ -13,7 +13,8 @@ import contextlib
 import errno
 import hashlib
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+import sys
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,13 @@ from typing import TypeVar
 
 from artifacts import layout
 from artifacts.digest import Digest
-from artifacts.errors import CorruptedError, LimitExceededError, NotFoundError, UnavailableError
+from artifacts.errors import (
+    CorruptedError,
+    InvalidInputError,
+    LimitExceededError,
+    NotFoundError,
+    UnavailableError,
+)
 from artifacts.identifiers import new_ulid
 from artifacts.layout import Key
 from artifacts.storage.durable import make_directories, sync, sync_directory
@@ -45,11 +52,14 @@ class DirectoryStore:
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
         self._known: set[str] = set()
-        self._directory(layout.STAGING)
+        for directory in (layout.STAGING, layout.JOINED):
+            self._directory(directory)
 
     async def stage(self, content: AsyncIterable[bytes], *, at: datetime, limit: int) -> Staged:
         """Write to `staging/`, hashing on the way; see `ObjectStore.stage`."""
-        key = layout.staging(new_ulid(at))
+        return await self._keep(layout.staging(new_ulid(at)), content, limit)
+
+    async def _keep(self, key: Key, content: AsyncIterable[bytes], limit: int) -> Staged:
         descriptor = await self._run(lambda: os.open(str(key), _CREATE, 0o400, dir_fd=self._root))
         try:
             digest, size = await self._write_all(descriptor, content, limit)
@@ -113,6 +123,33 @@ class DirectoryStore:
     async def size(self, key: Key) -> int | None:
         """The size of the file; see `ObjectStore.size`."""
         return await self._run(lambda: self._size(key))
+
+    async def assemble(self, parts: Sequence[Key], *, at: datetime) -> Staged:
+        """Copy the parts into one file, hashing on the way; see `ObjectStore.assemble`."""
+
+        async def joined() -> AsyncIterator[bytes]:
+            for part in parts:
+                async for piece in self.open(part):
+                    yield piece
+
+        return await self._keep(layout.joined(new_ulid(at)), joined(), limit=sys.maxsize)
+
+    def presign_put(self, key: Key, *, size: int, seconds: int) -> str | None:
+        """None: nobody but this process reaches the directory."""
+        _ = size, seconds
+        if not str(key).startswith(f"{layout.STAGING}/"):
+            raise InvalidInputError("URLs to write are made for staging/ alone", key=str(key))
+        return None
+
+    def presign_get(self, key: Key, *, seconds: int) -> str | None:
+        """None: nobody but this process reaches the directory."""
+        _ = key, seconds
+        return None
+
+    async def forget_unfinished(self, *, before: datetime) -> int:
+        """Nothing: what is unfinished here is a file in `staging/`."""
+        _ = before
+        return 0
 
     async def delete(self, key: Key) -> None:
         """Unlink the file; see `ObjectStore.delete`."""
@@ -205,7 +242,10 @@ class DirectoryStore:
             for name in names:
                 path = f"{directory}/{name}".removeprefix("./")
                 if path.startswith(prefix):
-                    found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                    try:
+                        found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                    except FileNotFoundError:  # it was published or swept meanwhile
+                        continue
                     yield Listed(Key(path), found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -13,11 +13,18 @@ from artifacts.layout import Key
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """An upload that is complete and hashed, and not yet published."""
+    """An upload that is complete and hashed, and not yet published.
+
+    `mark` is what the store calls this very content of `key` (an ETag), so that nothing
+    else can be published in its place; empty where nobody else can reach it. `held` are
+    the bytes themselves, where they were too few to be worth a staged object.
+    """
 
     key: Key
     digest: Digest
     size: int
+    mark: str = ""
+    held: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +74,28 @@ class ObjectStore(Protocol):
 
     async def size(self, key: Key) -> int | None:
         """The size in bytes, or None where there is no such object."""
+
+    async def assemble(self, parts: Sequence[Key], *, at: datetime) -> Staged:
+        """Join `parts` into one object that no client can name, and hash that.
+
+        The parts may change while this runs: what counts is what was joined. They stay.
+
+        Raises:
+            NotFoundError: a part is not there.
+        """
+
+    def presign_put(self, key: Key, *, size: int, seconds: int) -> str | None:
+        """A URL that takes exactly `size` bytes for `key` for `seconds`; None where there is none.
+
+        Raises:
+            InvalidInputError: `key` is not in `staging/`.
+        """
+
+    def presign_get(self, key: Key, *, seconds: int) -> str | None:
+        """A URL that gives `key` as an attachment for `seconds`; None where there is none."""
+
+    async def forget_unfinished(self, *, before: datetime) -> int:
+        """End writes that were begun before then and never finished; return how many."""
 
     async def delete(self, key: Key) -> None:
         """Remove the object; nothing happens where there is none."""
