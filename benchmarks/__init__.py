@@ -1,0 +1,1 @@
+"""Each promise about speed, measured beside its peer: `python -m benchmarks`."""

@@ -1,0 +1,90 @@
+"""Recording a finished step with 10 artifacts, and looking one up, beside an ORM-sync service.
+
+Ours is the api process alone, doing all of its work: the record is sealed and durable
+before the answer. The peer's record is durable before its answer too.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from benchmarks import load
+from benchmarks.load import Found, Job
+from benchmarks.places import file_system
+from benchmarks.results import Bar, Measured, Result, at_least
+from benchmarks.rounds import Scale, interleaved
+from benchmarks.servers import Service, api_alone, peer_alone
+
+
+class Loaded:
+    """One service under load; each call is one round of one kind of request."""
+
+    def __init__(self, service: Service, scale: Scale) -> None:
+        self._service = service
+        self._scale = scale
+        self._first = {"record": 0, "lookup": 0}
+        self.found: dict[str, list[Found]] = {"record": [], "lookup": []}
+
+    def rate(self, kind: str) -> float:
+        """Load for one round; return the answers per second."""
+        job = Job(
+            url=self._service.url,
+            token=self._service.token,
+            kind=kind,
+            first=self._first[kind],
+            connections=self._scale.connections,
+            seconds=self._scale.seconds,
+        )
+        found = load.run(job)
+        self._first[kind] = found.after
+        self.found[kind].append(found)
+        return found.rate
+
+    def note(self, label: str, kind: str) -> str:
+        """The latencies of all measured rounds in words."""
+        rounds = self.found[kind][1:]
+        p50, p99 = median(found.p50 for found in rounds), median(found.p99 for found in rounds)
+        return f"{label}: p50 {p50:.0f} ms, p99 {p99:.0f} ms, peak memory {self._service.peak}"
+
+
+def measure(scale: Scale) -> list[Result]:
+    """Measure where the disk has to be waited for, and in memory, where only the code counts."""
+    places = {file_system(place): place for place in (Path(tempfile.gettempdir()), scale.directory)}
+    return [result for place in places.values() for result in _at(place, scale)]
+
+
+def _at(place: Path, scale: Scale) -> list[Result]:
+    top = Path(tempfile.mkdtemp(prefix="records-", dir=place))
+    try:
+        with api_alone(top / "ours") as ours, peer_alone(top / "peer") as peer:
+            return _both(Loaded(ours, scale), Loaded(peer, scale), scale, file_system(place))
+    finally:
+        shutil.rmtree(top)
+
+
+def _both(ours: Loaded, peer: Loaded, scale: Scale, place: str) -> list[Result]:
+    """Records first: the look-ups ask for what they left."""
+    results = []
+    kinds: list[tuple[str, str, str, Sequence[Bar]]] = [
+        ("records", "record", "POST /v1/records with 10 artifacts", [at_least(3)]),
+        ("look-up", "lookup", "GET /v1/artifacts/{digest}", []),
+    ]
+    for name, kind, work, bars in kinds:
+        mine, other = interleaved(partial(ours.rate, kind), partial(peer.rate, kind), rounds=scale.rounds)
+        results.append(
+            Result(
+                name=name,
+                work=f"{work}, {scale.connections} connections",
+                ours=Measured("custody-server api", mine, "/s"),
+                peer=Measured("FastAPI sync + SQLAlchemy ORM", other, "/s"),
+                place=place,
+                bars=bars,
+                notes=[ours.note("ours", kind), peer.note("peer", kind)],
+            )
+        )
+    return results

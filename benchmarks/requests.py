@@ -1,0 +1,59 @@
+"""The requests that both sides get, told apart by a number, so that any process can make them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+KNOWN = 50
+"""Look-ups ask for outputs of this many of the first steps recorded."""
+_INPUTS, _OUTPUTS, _BACK = 4, 6, 64
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request before it is written."""
+
+    method: str
+    path: str
+    body: bytes = b""
+
+
+def written(asked: Asked, *, host: str, token: str) -> bytes:
+    """The bytes of `asked` in HTTP/1.1."""
+    head = (
+        f"{asked.method} {asked.path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(asked.body)}\r\n\r\n"
+    )
+    return head.encode() + asked.body
+
+
+def record(number: int) -> Asked:
+    """A finished step with 10 artifacts; its inputs are outputs of an earlier one."""
+    earlier = number - _BACK
+    body = {
+        "name": "build",
+        "command": ["make", "dist"],
+        "outcome": "succeeded",
+        "exit_status": 0,
+        "inputs": [_reference(earlier, index) for index in range(_INPUTS)],
+        "outputs": [_reference(number, index) for index in range(_OUTPUTS)],
+    }
+    return Asked("POST", "/v1/records", json.dumps(body).encode())
+
+
+def lookup(number: int) -> Asked:
+    """One of the artifacts recorded first."""
+    return Asked("GET", f"/v1/artifacts/sha256:{digest(number * 7919 % KNOWN, number % _OUTPUTS)}")
+
+
+def digest(step: int, index: int) -> str:
+    """The sha256 of output `index` of step number `step`."""
+    return hashlib.sha256(b"%d/%d" % (step, index)).hexdigest()
+
+
+def _reference(step: int, index: int) -> dict[str, object]:
+    name = f"dist/part-{index}.bin"
+    uri = f"https://store.example/{step}/{name}"
+    return {"name": name, "uri": uri, "digest": {"sha256": digest(step, index)}}

@@ -1,0 +1,84 @@
+"""Measuring two sides in turns, so that whatever else the machine does meets both."""
+
+from __future__ import annotations
+
+import gc
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Side = Callable[[], float]
+"""One sample: a duration in seconds, or a rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How much work a benchmark takes on, and where it may write."""
+
+    directory: Path
+    rounds: int = 7
+    files: int = 10_000
+    folders: int = 2_000
+    repeats: int = 3_000
+    seconds: float = 5.0
+    connections: int = 32
+
+
+@dataclass(slots=True)
+class Child:
+    """Runs one command again and again, and remembers the most memory it ever had resident."""
+
+    command: Sequence[str]
+    cwd: Path
+    env: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    peak_kib: int = 0
+
+    def __call__(self) -> float:
+        """Run it once; return how long it took from start to end.
+
+        Raises:
+            RuntimeError: it did not succeed.
+        """
+        began = time.perf_counter()
+        child = subprocess.Popen(
+            self.command, cwd=self.cwd, env=self.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        _, status, usage = os.wait4(child.pid, 0)
+        took = time.perf_counter() - began
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            raise RuntimeError(f"{self.command} ended with {child.returncode}")
+        self.peak_kib = max(self.peak_kib, usage.ru_maxrss)
+        return took
+
+    @property
+    def peak(self) -> str:
+        """The peak of resident memory in words."""
+        return f"{self.peak_kib / 1024:.0f} MiB"
+
+
+def interleaved(
+    ours: Side, peer: Side, *, rounds: int, factor: float = 1.0
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Take `rounds` samples of each side in turns, the first of each side unmeasured."""
+    ours()
+    peer()
+    one: list[float] = []
+    other: list[float] = []
+    for turn in range(rounds):
+        # Who goes first alternates: what one leaves in caches serves the other as often.
+        for side, samples in [(ours, one), (peer, other)][:: 1 if turn % 2 == 0 else -1]:
+            gc.collect()
+            samples.append(side() * factor)
+    return tuple(one), tuple(other)
+
+
+def timed(call: Callable[[], object], *, repeats: int = 1) -> float:
+    """How long one of `repeats` calls took on average, in seconds."""
+    began = time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return (time.perf_counter() - began) / repeats
