@@ -71,19 +71,39 @@ async def take(
 
 async def complete(connection: AsyncConnection, job: Job) -> bool:
     """Take `job` off the queue; False where the lease was lost and the result must not count."""
-    gone = await connection.execute(
-        sa.delete(queue).where(queue.c.id == job.id, queue.c.attempt == job.attempt)
-    )
+    gone = await connection.execute(sa.delete(queue).where(_leased(job)))
     return gone.rowcount == 1
+
+
+def _leased(job: Job) -> sa.ColumnElement[bool]:
+    """The row of `job`, while its lease counts.
+
+    All of it is compared: SQLite gives the id of a finished job to the next one, whose first
+    attempt a late worker would otherwise take for its own.
+    """
+    columns = queue.c
+    return sa.and_(
+        columns.id == job.id,
+        columns.attempt == job.attempt,
+        columns.project == job.project,
+        columns.kind == job.kind,
+        columns.topic == job.topic,
+    )
 
 
 async def postpone(connection: AsyncConnection, job: Job, *, until: int) -> None:
     """Give `job` back, to be taken again after `until`."""
     await connection.execute(
-        sa.update(queue)
-        .where(queue.c.id == job.id, queue.c.attempt == job.attempt)
-        .values(owner=None, lease_until=0, available_at=until)
+        sa.update(queue).where(_leased(job)).values(owner=None, lease_until=0, available_at=until)
     )
+
+
+async def renew(connection: AsyncConnection, job: Job, *, until: int) -> bool:
+    """Keep `job` longer; False where it was lost meanwhile."""
+    kept = await connection.execute(
+        sa.update(queue).where(queue.c.id == job.id, queue.c.attempt == job.attempt).values(lease_until=until)
+    )
+    return kept.rowcount == 1
 
 
 async def depth(connection: AsyncConnection) -> dict[str, int]:
