@@ -131,6 +131,10 @@ class Transport:
                 if not response.isclosed() or response.will_close:
                     self.close()
 
+    def twin(self) -> Transport:
+        """Return a transport to the same service with a connection of its own."""
+        return Transport(self.address.shown, self._token, patience=self.patience, sleep=self._sleep)
+
     def close(self) -> None:
         """Drop the connection; the next request makes a new one."""
         if self._connection is not None:

@@ -1,0 +1,83 @@
+"""A private directory beside a target, that becomes the target in one step or leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from custody.errors import ContentError, MisuseError
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextmanager
+def private_place(target: str, *, replace: bool = False) -> Iterator[int]:
+    """Yield a descriptor of a new directory that is renamed to `target` afterwards.
+
+    Raises:
+        ContentError: `target` exists and is not an empty directory, and `replace` is false.
+        MisuseError: There can be no directory there.
+    """
+    path = os.path.abspath(target)
+    parent, name = os.path.split(path)
+    if not name or path == os.getcwd():
+        raise MisuseError(f"{target} cannot become another directory", hint="name a new directory")
+    _require_free(path, replace=replace)
+    own = os.path.join(parent, f".{name[:200]}.custody-{os.urandom(6).hex()}")
+    try:
+        os.mkdir(own, 0o700)
+    except OSError as error:
+        raise MisuseError(f"{parent}: {error.strerror}") from error
+    try:
+        descriptor = os.open(own, _OPEN)
+        try:
+            yield descriptor
+            os.fchmod(descriptor, 0o777 & ~_umask())
+        finally:
+            os.close(descriptor)
+        _rename(own, path, replace=replace)
+    except BaseException:
+        shutil.rmtree(own, ignore_errors=True)
+        raise
+
+
+def _require_free(path: str, *, replace: bool) -> None:
+    if not replace and os.path.lexists(path) and not _empty_directory(path):
+        raise ContentError(f"{path} exists", hint="choose another name, or replace it with --force")
+
+
+def _empty_directory(path: str) -> bool:
+    if not stat.S_ISDIR(os.lstat(path).st_mode):
+        return False
+    with os.scandir(path) as entries:
+        return next(entries, None) is None
+
+
+def _rename(own: str, path: str, *, replace: bool) -> None:
+    """Give the finished directory its name; an empty one in its place is replaced."""
+    if not replace or not os.path.lexists(path):
+        try:
+            os.rename(own, path)
+        except OSError as error:
+            raise ContentError(f"{path}: {error.strerror}", hint="it appeared meanwhile") from error
+        return
+    aside = f"{own}-old"
+    os.rename(path, aside)
+    try:
+        os.rename(own, path)
+    except OSError:
+        os.rename(aside, path)
+        raise
+    if os.path.isdir(aside) and not os.path.islink(aside):
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        os.unlink(aside)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,209 @@
+"""Where frames and large files come from: this machine's store, or else the service.
+
+Whoever is handed bytes here hashes them. What the store had wrong is dropped and
+asked from the service; what the service has wrong ends the work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from http.client import HTTPException, HTTPResponse
+
+from custody.errors import UnreachableError
+from custody.nodestore.store import NodeStore
+from custody.trees.layout import MAX_FRAME, Frame
+from custody.trees.remote import TreeService
+from custody.trees.writing import WrongBytesError
+
+WINDOW = 2 << 20
+"""Frames that lie within so many bytes of a pack are asked for together."""
+
+_GAP = 64 << 10
+_CHUNK = 1 << 20
+_ATTEMPTS = 4
+
+Take = Callable[[Frame, bytes], object]
+
+
+class Supply:
+    """One thread's way to the bytes of one project."""
+
+    def __init__(self, remote: TreeService, store: NodeStore | None) -> None:
+        self._remote = remote
+        self._store = store
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._remote.transport.close()
+
+    def frames(self, pack: str, frames: Sequence[Frame], take: Take) -> None:
+        """Hand over the bytes of `frames`, all of one window of one pack, each once.
+
+        (1) What the store has is taken from there. (2) The rest is fetched by one process
+        of this machine at a time, (3) so another may have brought it meanwhile.
+
+        Raises:
+            WrongBytesError: The service sent bytes that `take` refuses.
+            UnreachableError: The service does not answer.
+        """
+        missing = self._from_store(pack, frames, take)  # (1)
+        if not missing:
+            return
+        with self._alone(f"{pack}-{missing[0].offset // WINDOW}"):  # (2)
+            for run in runs(self._from_store(pack, missing, take)):  # (3)
+                self._fetch(pack, run, take)
+
+    def large(self, sha256: str, size: int, target: int) -> None:
+        """Write the `size` bytes of a blob to the open, empty file `target`, hashed on the way.
+
+        Raises:
+            WrongBytesError: The service sent other bytes.
+            UnreachableError: The service does not answer.
+        """
+        if self._copied(sha256, size, target):
+            return
+        with self._alone(sha256):
+            if not self._copied(sha256, size, target):
+                self._download(sha256, size, target)
+                if self._store is not None:
+                    self._store.keep_copy(f"blobs/{sha256}", target, size)
+
+    def _from_store(self, pack: str, frames: Sequence[Frame], take: Take) -> list[Frame]:
+        """Hand over what the store has right, and return the frames it has not."""
+        if self._store is None:
+            return list(frames)
+        missing: list[Frame] = []
+        for frame in frames:
+            key = _key(pack, frame)
+            packed = self._store.read(key, limit=2 * MAX_FRAME)
+            if packed is None:
+                missing.append(frame)
+                continue
+            try:
+                take(frame, packed)
+            except WrongBytesError:
+                self._store.drop(key)
+                missing.append(frame)
+        return missing
+
+    def _fetch(self, pack: str, run: list[Frame], take: Take) -> None:
+        """Fetch frames that lie close together; a connection that breaks is made again."""
+        left = list(run)
+
+        def receive() -> None:
+            start, end = left[0].offset, left[-1].offset + left[-1].length
+            with self._remote.blob(pack, start=start, end=end) as response:
+                at = start
+                while left:
+                    frame = left[0]
+                    _read(response, frame.offset - at)
+                    packed = _read(response, frame.length)
+                    at = frame.offset + frame.length
+                    take(frame, packed)
+                    if self._store is not None:
+                        self._store.keep(_key(pack, frame), packed)
+                    left.pop(0)
+
+        _persistently(receive)
+
+    def _copied(self, sha256: str, size: int, target: int) -> bool:
+        """Copy a large file out of the store; whether that was there, and right."""
+        source = None if self._store is None else self._store.open(f"blobs/{sha256}")
+        if source is None:
+            return False
+        hasher = hashlib.sha256()
+        try:
+            for piece in _pieces(source, size):
+                hasher.update(piece)
+                _write_all(target, piece)
+        finally:
+            os.close(source)
+        if hasher.hexdigest() == sha256 and os.fstat(target).st_size == size:
+            return True
+        if self._store is not None:
+            self._store.drop(f"blobs/{sha256}")
+        _empty(target)
+        return False
+
+    def _download(self, sha256: str, size: int, target: int) -> None:
+        hasher = hashlib.sha256()
+        at = 0
+
+        def receive() -> None:
+            nonlocal at
+            with self._remote.blob(sha256, start=at) as response:
+                while at < size:
+                    piece = _read(response, min(_CHUNK, size - at))
+                    hasher.update(piece)
+                    _write_all(target, piece)
+                    at += len(piece)
+
+        _persistently(receive)
+        if hasher.hexdigest() != sha256:
+            raise WrongBytesError(f"the service sent sha256:{hasher.hexdigest()} for sha256:{sha256}")
+
+    def _alone(self, name: str) -> AbstractContextManager[None]:
+        return nullcontext() if self._store is None else self._store.alone(name)
+
+
+def runs(frames: Sequence[Frame]) -> Iterator[list[Frame]]:
+    """Yield frames of one pack in groups that are worth one request each, in order."""
+    found: list[Frame] = []
+    for frame in sorted(frames, key=lambda one: one.offset):
+        if found and not 0 <= frame.offset - found[-1].offset - found[-1].length <= _GAP:
+            yield found
+            found = []
+        found.append(frame)
+    if found:
+        yield found
+
+
+def _key(pack: str, frame: Frame) -> str:
+    return f"frames/{pack}/{frame.offset}-{frame.length}"
+
+
+class _BrokenOffError(Exception):
+    """The answer ended before its end."""
+
+
+def _persistently(receive: Callable[[], None]) -> None:
+    """Call `receive` until the answer did not break off."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return receive()
+        except _BrokenOffError as error:
+            if attempt == _ATTEMPTS:
+                raise UnreachableError("the download broke off again and again") from error
+    return None
+
+
+def _read(response: HTTPResponse, size: int) -> bytes:
+    try:
+        found = response.read(size) if size else b""
+    except (OSError, HTTPException) as error:
+        raise _BrokenOffError(str(error)) from error
+    if len(found) != size:
+        raise _BrokenOffError("the answer ended early")
+    return found
+
+
+def _pieces(source: int, size: int) -> Iterator[bytes]:
+    """Yield what the open file holds, at most one byte more than `size`."""
+    left = size + 1
+    while left and (piece := os.read(source, min(_CHUNK, left))):
+        left -= len(piece)
+        yield piece
+
+
+def _write_all(target: int, piece: bytes) -> None:
+    left = memoryview(piece)
+    while left:
+        left = left[os.write(target, left) :]
+
+
+def _empty(target: int) -> None:
+    os.ftruncate(target, 0)
+    os.lseek(target, 0, os.SEEK_SET)

@@ -1,0 +1,134 @@
+"""Writing out the files of a tree: hashed first, created once, never through a link."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+
+from custody.errors import ContentError
+from custody.trees.errors import MalformedTreeError, UnsafeTreeError
+from custody.trees.folders import Folders, clash
+from custody.trees.layout import Frame
+from custody.trees.links import Links
+from custody.trees.manifest import EXECUTABLE, FOLDER, LINK, Manifest
+from custody.trees.zstd import decoded
+
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_EXECUTABLE_MODE = 0o755
+_PLAIN_MODE = 0o644
+
+
+class WrongBytesError(ContentError):
+    """Some bytes are not what the manifest says; nothing was written of them."""
+
+
+class Writer:
+    """Writes the entries of one manifest below an open directory. Safe between threads."""
+
+    def __init__(self, manifest: Manifest, folders: Folders) -> None:
+        self.manifest = manifest
+        self._folders = folders
+        self._targets: dict[bytes, bytes] = {}
+
+    def write_frame(self, frame: Frame, packed: bytes) -> int:
+        """Write the files of one frame, (1) after all of them were hashed; return their bytes.
+
+        Raises:
+            WrongBytesError: The frame is damaged or holds other files; nothing was written.
+        """
+        try:
+            plain = memoryview(decoded(packed, frame.plain))
+        except MalformedTreeError as error:
+            raise WrongBytesError(error.message) from error
+        manifest = self.manifest
+        sizes, digests = manifest.sizes, manifest.digests
+        pieces: list[tuple[int, memoryview]] = []
+        total = 0
+        for entry, start in zip(frame.entries, frame.offsets, strict=True):
+            size = sizes[entry]
+            piece = plain[start : start + size]
+            if sha256(piece).digest() != digests[32 * entry : 32 * entry + 32]:  # (1)
+                raise WrongBytesError(f"the bytes of {self._shown(entry)} are not what the manifest says")
+            pieces.append((entry, piece))
+            total += size
+        for entry, piece in pieces:
+            self._write(entry, piece)
+        return total
+
+    def write_empty(self) -> None:
+        """Write the files that hold nothing.
+
+        Raises:
+            WrongBytesError: The manifest gives such a file the digest of something else.
+        """
+        nothing = sha256(b"").digest()
+        manifest = self.manifest
+        for entry, (size, kind) in enumerate(zip(manifest.sizes, manifest.kinds, strict=True)):
+            if size == 0 and kind != FOLDER:
+                if manifest.raw(entry) != nothing:
+                    raise MalformedTreeError(f"{self._shown(entry)} is empty, and its digest is not")
+                self._write(entry, memoryview(b""))
+
+    def create(self, entry: int) -> int:
+        """Create the file of `entry` and return its descriptor, open for reading too."""
+        parent, _, name = self.manifest.paths[entry].rpartition(b"/")
+        mode = _EXECUTABLE_MODE if self.manifest.kinds[entry] == EXECUTABLE else _PLAIN_MODE
+        with self._folders.at(parent) as folder:
+            try:
+                return os.open(name, (NEW & ~os.O_WRONLY) | os.O_RDWR, mode, dir_fd=folder)
+            except FileExistsError as error:
+                raise clash(self.manifest.paths[entry]) from error
+
+    def make_links(self, *, allow_outward: bool) -> None:
+        """Make the links, last of all.
+
+        Raises:
+            UnsafeTreeError: One leads out of the tree, and that was not allowed.
+        """
+        if not allow_outward:
+            outward = Links(self._targets).outward()
+            if outward:
+                shown = ", ".join(os.fsdecode(path)[:200] for path in outward[:3])
+                raise UnsafeTreeError(
+                    f"{len(outward)} links lead out of the tree: {shown}",
+                    hint="restore it with --allow-outward-links if you trust where they lead",
+                )
+        for path, target in self._targets.items():
+            parent, _, name = path.rpartition(b"/")
+            with self._folders.at(parent) as folder:
+                try:
+                    os.symlink(target, name, dir_fd=folder)
+                except FileExistsError as error:
+                    raise clash(path) from error
+
+    def _write(self, entry: int, content: memoryview) -> None:
+        path = self.manifest.paths[entry]
+        kind = self.manifest.kinds[entry]
+        if kind == LINK:
+            self._keep_target(path, bytes(content))
+            return
+        parent, _, name = path.rpartition(b"/")
+        mode = _EXECUTABLE_MODE if kind == EXECUTABLE else _PLAIN_MODE
+        try:
+            folder = self._folders.opened.get(parent)
+            if folder is not None:
+                descriptor = os.open(name, NEW, mode, dir_fd=folder)
+            else:
+                with self._folders.at(parent) as found:
+                    descriptor = os.open(name, NEW, mode, dir_fd=found)
+        except FileExistsError as error:
+            raise clash(path) from error
+        try:
+            written = os.write(descriptor, content)
+            while written < len(content):
+                written += os.write(descriptor, content[written:])
+        finally:
+            os.close(descriptor)
+
+    def _keep_target(self, path: bytes, target: bytes) -> None:
+        if b"\0" in target:
+            raise MalformedTreeError(f"the link {os.fsdecode(path)!r} leads to a name with a NUL")
+        self._targets[path] = target
+
+    def _shown(self, entry: int) -> str:
+        return repr(os.fsdecode(self.manifest.paths[entry])[:200])
