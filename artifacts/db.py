@@ -8,6 +8,7 @@ failing half-way (SQLAlchemy drops `FOR UPDATE SKIP LOCKED` there without a word
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,9 +17,19 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from artifacts import prompt_sqlite
+from artifacts.errors import UnavailableError
 
 BUSY_TIMEOUT_MS = 30_000
 _WRITES = "custody_writes"
+_PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
+"""Primary result codes of SQLite that say nothing about the request."""
 
 
 class Database:
@@ -32,19 +43,46 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A consistent snapshot; nothing may be written."""
-        async with self._engine.connect() as connection:
-            yield connection
+        """A consistent snapshot; nothing may be written.
+
+        Raises:
+            UnavailableError: the index cannot be read at the moment.
+        """
+        try:
+            async with self._engine.connect() as connection:
+                yield connection
+        except sa.exc.OperationalError as error:
+            raise _translated(error) from error
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction: committed when the block ends, rolled back when it raises."""
-        async with self._turn, self._writers.begin() as connection:
-            yield connection
+        """One transaction: committed when the block ends, rolled back when it raises.
+
+        Raises:
+            UnavailableError: the index cannot be written at the moment: its disk is full or
+                fails, or somebody holds its lock for too long.
+        """
+        try:
+            async with self._turn, self._writers.begin() as connection:
+                yield connection
+        except sa.exc.OperationalError as error:
+            raise _translated(error) from error
 
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
+
+
+def _translated(error: sa.exc.OperationalError) -> Exception:
+    """What the disk or another process did; a mistake in a statement stays what it is."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is None or code & 0xFF not in _PASSING:
+        return error
+    return UnavailableError(
+        "the index cannot be used",
+        hint="check that its disk has room and is writable",
+        reason=getattr(error.orig, "sqlite_errorname", None),
+    )
 
 
 def connect(url: str) -> Database:
