@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from artifacts import layout
 from artifacts.digest import Digest
-from artifacts.errors import LimitExceededError, NotFoundError
+from artifacts.errors import InvalidInputError, LimitExceededError, NotFoundError
 from artifacts.layout import Key
 from artifacts.storage.directory import DirectoryStore
 from artifacts.storage.protocol import ObjectStore
+from artifacts.storage.s3 import Bucket
+from artifacts.storage.s3_store import S3Store
+from tests.fakes.s3.server import a_fake_s3
+from tests.s3 import store_over
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 CONTENT = b"some bytes"
 KEY = layout.blob("default", Digest.of(CONTENT))
+UPLOAD = "01K00000000000000000000000"
+MIB = 1 << 20
 
 
-@pytest.fixture(params=["directory"])
+@pytest.fixture(params=["directory", "fake_s3", pytest.param("real_s3", marks=pytest.mark.slow)])
 def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
     """Each back end in turn."""
-    assert request.param == "directory"
-    made = DirectoryStore(tmp_path / "objects")
-    yield made
-    made.close()
+    if request.param == "directory":
+        made = DirectoryStore(tmp_path / "objects")
+        yield made
+        made.close()
+        return
+    if request.param == "fake_s3":
+        with a_fake_s3(page=3) as fake:
+            kept = store_over(fake)
+            yield kept
+            kept.close()
+        return
+    real = request.getfixturevalue("real_bucket")
+    kept = S3Store(Bucket(real), prefix=f"contract-{secrets.token_hex(6)}")
+    yield kept
+    kept.close()
 
 
 async def chunks(*pieces: bytes) -> AsyncIterator[bytes]:
@@ -47,10 +65,12 @@ async def whole(store: ObjectStore, key: Key, *, start: int = 0, length: int | N
 
 
 async def test_staged_bytes_are_hashed_and_not_yet_published(store: ObjectStore) -> None:
-    staged = await store.stage(chunks(b"some ", b"bytes"), at=NOW, limit=100)
-    assert (staged.digest, staged.size) == (Digest.of(CONTENT), len(CONTENT))
-    assert await store.size(KEY) is None
+    content = bytes(range(256)) * 8000
+    staged = await store.stage(chunks(content[:1000], content[1000:]), at=NOW, limit=10**7)
+    assert (staged.digest, staged.size) == (Digest.of(content), len(content))
+    assert await store.size(layout.blob("default", staged.digest)) is None
     assert await names(store) == [str(staged.key)]
+    assert str(staged.key).startswith("staging/")
 
 
 async def test_promoting_publishes_and_ends_the_staging(store: ObjectStore) -> None:
@@ -90,9 +110,65 @@ async def test_a_stream_that_breaks_leaves_nothing(store: ObjectStore) -> None:
     assert await names(store) == []
 
 
-async def test_discarding_leaves_nothing(store: ObjectStore) -> None:
-    await store.discard(await store.stage(chunks(CONTENT), at=NOW, limit=100))
+@pytest.mark.parametrize("size", [10, 2 * MIB, 20 * MIB])
+async def test_discarding_leaves_nothing(store: ObjectStore, size: int) -> None:
+    await store.discard(await store.stage(chunks(bytes(size)), at=NOW, limit=size))
     assert await names(store) == []
+
+
+@pytest.mark.parametrize("size", [0, 1, MIB, MIB + 1, 8 * MIB, 8 * MIB + 1, 17 * MIB])
+async def test_every_length_is_published_whole(store: ObjectStore, size: int) -> None:
+    content = secrets.token_bytes(size)
+    staged = await store.stage(chunks(content), at=NOW, limit=size)
+    key = layout.blob("default", staged.digest)
+    await store.promote(staged, key)
+    assert (staged.digest, staged.size) == (Digest.of(content), size)
+    assert (await store.size(key), await whole(store, key)) == (size, content)
+    assert await names(store) == [str(key)]
+
+
+@pytest.mark.parametrize("size", [3 * MIB, 9 * MIB, 20 * MIB])
+async def test_a_long_stream_that_breaks_leaves_nothing(store: ObjectStore, size: int) -> None:
+    async def breaking() -> AsyncIterator[bytes]:
+        for _ in range(size // MIB):
+            yield bytes(MIB)
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await store.stage(breaking(), at=NOW, limit=10**9)
+    assert await names(store) == []
+    assert await store.forget_unfinished(before=datetime.now(UTC) + timedelta(days=1)) == 0
+
+
+@pytest.mark.parametrize("sizes", [[0], [7], [6 * MIB, 3], [5 * MIB, 5 * MIB, 5 * MIB, 1]])
+async def test_parts_are_joined_and_hashed_where_no_client_writes(
+    store: ObjectStore, sizes: list[int]
+) -> None:
+    contents = [secrets.token_bytes(size) for size in sizes]
+    parts = [layout.part(UPLOAD, number) for number in range(1, len(sizes) + 1)]
+    for part, content in zip(parts, contents, strict=True):
+        await store.put(part, content)
+    staged = await store.assemble(parts, at=NOW)
+    assert (staged.digest, staged.size) == (Digest.of(b"".join(contents)), sum(sizes))
+    assert not str(staged.key).startswith("staging/")
+    key = layout.blob("default", staged.digest)
+    await store.promote(staged, key)
+    assert await whole(store, key) == b"".join(contents)
+    assert await names(store) == sorted([str(key), *map(str, parts)])
+
+
+async def test_parts_that_are_not_there_are_not_joined(store: ObjectStore) -> None:
+    await store.put(layout.part(UPLOAD, 1), bytes(5 * MIB))
+    for absent in ([layout.part(UPLOAD, 1), layout.part(UPLOAD, 2)], [layout.part(UPLOAD, 3)]):
+        with pytest.raises(NotFoundError):
+            await store.assemble(absent, at=NOW)
+    assert await names(store) == [str(layout.part(UPLOAD, 1))]
+
+
+async def test_no_url_to_write_is_made_outside_staging(store: ObjectStore) -> None:
+    for key in (KEY, layout.joined(UPLOAD), Key("staging-not/01")):
+        with pytest.raises(InvalidInputError):
+            store.presign_put(key, size=1, seconds=60)
 
 
 @pytest.mark.parametrize(
