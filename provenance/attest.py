@@ -12,8 +12,8 @@ This is all the signer does, and it trusts no row. For each step on its queue it
 6. enforces counts and sizes, by reading the record as strictly as a stranger's;
 7. signs one of a closed list of statements: provenance, or the record itself.
 
-There is no way to hand it a payload. Signing is deterministic, so a crash between any
-two of its writes ends in the same object and one row.
+There is no way to hand it a payload. The first statement that a row keeps is the one that is
+published, so a crash between any two of its writes ends in the same object and one row.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from artifacts.record_codec import decode
 from artifacts.records import Record
 from artifacts.steps import StepState
 from artifacts.storage.protocol import ObjectStore
-from provenance import record_statement, slsa
+from provenance import dsse, record_statement, slsa
 from provenance.bundle import Bundle
 from provenance.predicate import PROVENANCE_V1
 from provenance.seen import labels
@@ -74,7 +74,7 @@ class Attester:
             line = await self._record(job)
             record = self._checked(job, line)
             if await self._stands(job, Digest.of(line)):
-                await self._settle(job, StepState.SIGNED)
+                await self._publish(job)
                 return
             stated = await self._state(record, line)
         except UnavailableError as error:
@@ -143,7 +143,6 @@ class Attester:
         envelope = sealed(PAYLOAD_TYPE, stated.payload, self._signer)
         bundle = Bundle.of(envelope).to_bytes()
         digest = Digest.of(bundle)
-        await self._store.put(layout.attestation(digest), bundle)
         row = AttestationRow(
             project=job.project,
             digest=digest,
@@ -154,10 +153,34 @@ class Attester:
             record_digest=record_digest,
             signed_at=to_milliseconds(self._clock.now()),
         )
+        # The row decides and keeps the bytes, then the object, then `signed`: labels depend on
+        # what was to be seen and when, so another attempt might state otherwise.
         async with self._database.writing() as connection:
-            if await queue.complete(connection, job):
-                await attestations.add(connection, row, stated.subjects)
-                await self._enter(connection, job, StepState.SIGNED)
+            if not await queue.holds(connection, job):
+                return
+            await attestations.add(connection, row, stated.subjects, bundle=bundle)
+        await self._publish(job, fresh=bundle)
+
+    async def _publish(self, job: Job, *, fresh: bytes | None = None) -> None:
+        """Store the bundle that the index decided for, and end the job.
+
+        Raises:
+            EvidenceError: what the index keeps is not what this signer signed.
+        """
+        async with self._database.reading() as connection:
+            decided = await attestations.decided(connection, job.project, job.topic, self._builder_id)
+        if decided is not None:
+            digest, bundle = decided
+            if bundle != fresh:
+                self._check_own(digest, bundle)
+            await self._store.put(layout.attestation(digest), bundle)
+        await self._settle(job, StepState.SIGNED)
+
+    def _check_own(self, digest: Digest, bundle: bytes) -> None:
+        """No row is trusted, this one neither: only what this key signed is published."""
+        if Digest.of(bundle) != digest:
+            raise EvidenceError("the kept bundle is not the one that was signed")
+        dsse.verify(Bundle.parse(bundle).envelope, {self._signer.public_key})
 
     async def _settle(self, job: Job, state: StepState, *, reason: str | None = None) -> None:
         async with self._database.writing() as connection:

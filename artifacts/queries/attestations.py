@@ -29,8 +29,13 @@ class AttestationRow:
     signed_at: int
 
 
-async def add(connection: AsyncConnection, row: AttestationRow, subjects: Sequence[Digest]) -> bool:
-    """Remember a statement and what it is about; False where one stands for (step, builder)."""
+async def add(
+    connection: AsyncConnection, row: AttestationRow, subjects: Sequence[Digest], *, bundle: bytes
+) -> bool:
+    """Decide for a statement; False where one stands for (step, builder).
+
+    The step keeps `bundle` until `mark` says that its object is durable.
+    """
     values = {
         "project": row.project,
         "digest": row.digest.raw,
@@ -48,7 +53,29 @@ async def add(connection: AsyncConnection, row: AttestationRow, subjects: Sequen
         for digest in subjects
     ]
     await insert_new(connection, attestation_subject, about)
+    await connection.execute(
+        sa.update(step).where(step.c.project == row.project, step.c.id == row.step).values(record=bundle)
+    )
     return True
+
+
+async def decided(
+    connection: AsyncConnection, project: str, step_id: str, builder_id: str
+) -> tuple[Digest, bytes] | None:
+    """The statement that was decided for and whose object may not be there yet, and its bundle."""
+    same = sa.and_(attestation.c.project == step.c.project, attestation.c.step == step.c.id)
+    found = await connection.execute(
+        sa.select(attestation.c.digest, step.c.record)
+        .join(step, same)
+        .where(
+            step.c.project == project,
+            step.c.id == step_id,
+            step.c.record.is_not(None),
+            attestation.c.builder_id == builder_id,
+        )
+    )
+    row = found.one_or_none()
+    return (Digest.sha256(row[0]), row[1]) if row else None
 
 
 async def mark(connection: AsyncConnection, project: str, step_id: str, state: StepState) -> None:
@@ -56,7 +83,7 @@ async def mark(connection: AsyncConnection, project: str, step_id: str, state: S
     await connection.execute(
         sa.update(step)
         .where(step.c.project == project, step.c.id == step_id, step.c.state == StepState.SEALED.value)
-        .values(state=state.value)
+        .values(state=state.value, record=None)
     )
 
 

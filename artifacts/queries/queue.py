@@ -75,6 +75,11 @@ async def complete(connection: AsyncConnection, job: Job) -> bool:
     return gone.rowcount == 1
 
 
+async def holds(connection: AsyncConnection, job: Job) -> bool:
+    """Whether the lease of `job` still counts; in a writing transaction it does until the end."""
+    return await connection.scalar(sa.select(sa.literal(1)).where(_leased(job))) is not None
+
+
 def _leased(job: Job) -> sa.ColumnElement[bool]:
     """The row of `job`, while its lease counts.
 

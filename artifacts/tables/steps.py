@@ -39,7 +39,8 @@ step = sa.Table(
     sa.Column("begun", sa.Text, nullable=False),
     sa.Column("finished", sa.Text),
     sa.Column("record_digest", sa.LargeBinary(32)),
-    # The sealed bytes, from the decision to seal until the segment that holds them is durable.
+    # The sealed bytes, from the decision to seal until the segment that holds them is durable;
+    # then the bundle, from the decision for it until its object is.
     sa.Column("record", sa.LargeBinary),
     sa.Column("segment", sa.Text),
     sa.Column("segment_start", sa.BigInteger),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import httpx2
 import pytest
 
@@ -66,7 +68,7 @@ async def test_a_step_that_finishes_during_an_upload_does_not_get_the_output(
 ) -> None:
     step = await begin(client)
 
-    async def slowly() -> object:
+    async def slowly() -> AsyncIterator[bytes]:
         yield b"first half, "
         await finish(client, step)
         yield b"second half"

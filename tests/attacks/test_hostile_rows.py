@@ -94,7 +94,7 @@ async def test_a_row_that_lies_about_where_the_record_is_gets_nothing_signed(
         place = service.folder / "data" / "objects" / "projects" / key / "records" / "2026" / "11" / "x"
         place.parent.mkdir(parents=True)
         place.write_bytes(line)
-    claim(service, step, **{**honest, **lie})  # type: ignore[arg-type]  # that is the attack
+    claim(service, step, **{**honest, **lie})
     assert await assert_refused(service, step)
 
 
@@ -171,3 +171,28 @@ async def test_a_job_that_names_no_sealed_step_gets_nothing(
         await service.sign()
     assert statements(service.folder / "data") == []
     assert remains(service.folder / "data").rows["attestation"] == frozenset()
+
+
+async def test_a_bundle_that_the_index_keeps_is_published_only_if_this_signer_signed_it(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    """Between the decision and the object the bundle waits in a row, and no row is trusted."""
+    step = await built(service, client)
+    folder = service.folder / "data"
+    (key,) = remains(folder).keys("attestations/")
+    path = folder / "objects" / key
+    good = path.read_bytes()
+    path.unlink()
+    forged = good.replace(b'"sig":"ME', b'"sig":"MF')
+    assert forged != good
+    change(folder, "UPDATE step SET state = 'sealed', record = ? WHERE id = ?", forged, step.id)
+    request(service, step.id)
+    await service.sign()
+    assert remains(folder).keys("attestations/") == []
+    assert query(folder, "SELECT state FROM step WHERE id = ?", step.id) == [("refused",)]
+    # The true one is published, as after a crash.
+    change(folder, "UPDATE step SET state = 'sealed', record = ? WHERE id = ?", good, step.id)
+    request(service, step.id)
+    await service.sign()
+    assert path.read_bytes() == good
+    assert query(folder, "SELECT state, record FROM step WHERE id = ?", step.id) == [("signed", None)]

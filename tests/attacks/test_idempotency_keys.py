@@ -70,7 +70,7 @@ async def test_a_key_that_is_no_key_is_refused(
     service: Service, client: httpx2.AsyncClient, key: str
 ) -> None:
     before = remains(service.folder / "data")
-    headers = {"Idempotency-Key": key.encode("latin-1")}
+    headers = {b"Idempotency-Key": key.encode("latin-1")}
     answer = await client.post("/v1/runs", json={"name": "one"}, headers=headers)
     assert_problem(answer, 422, "invalid-input")
     assert remains(service.folder / "data").changed(before) == set()

@@ -14,6 +14,7 @@ from artifacts import layout
 from artifacts.digest import Digest
 from artifacts.labour import Labourer
 from artifacts.queries import queue
+from artifacts.queries.queue import Job
 from artifacts.sealing import SIGN
 from tests.attacks.actors import an_id, begin, finish
 from tests.attacks.remains import query, remains
@@ -159,7 +160,7 @@ async def test_two_signers_with_the_same_job_leave_one_statement(
     for _ in range(50):
         step = await begin(client)
         await finish(client, step)
-        jobs = []
+        jobs: list[Job] = []
         for owner in ("slow", "fast"):
             async with service.database.writing() as connection:
                 now = 1 << 50
@@ -191,3 +192,28 @@ async def test_a_late_result_never_ends_somebody_elses_job(
     await service.attester.attest(stale)
     assert query(service.folder / "data", "SELECT topic FROM queue WHERE kind = 'sign'") == [(second.id,)]
     assert len(remains(service.folder / "data").rows["attestation"]) == 1
+
+
+async def test_what_a_late_signer_saw_does_not_become_a_second_statement(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    """Labels depend on what a signer saw, and when; the first decision stands, in index and store."""
+    uploaded = await client.post(
+        "/v1/blobs/uploads", content=b"an input", headers={"Content-Type": "text/plain"}
+    )
+    assert uploaded.status_code == 201
+    step = await begin(client)
+    body = {"inputs": [reference(b"an input", name="i")]}
+    assert (await client.post(f"{step.url}/inputs", json=body)).status_code == 200
+    await client.put(f"{step.url}/outputs/x", content=b"an output")
+    await finish(client, step)
+    jobs: list[Job] = []
+    for owner in ("slow", "fast"):
+        async with service.database.writing() as connection:
+            now = (1 << 50) + len(jobs) * 10
+            jobs += await queue.take(connection, SIGN, owner=owner, now=now, lease_ms=1, limit=1)
+    await service.attester.attest(jobs[0])
+    await service.read_back()
+    await service.attester.attest(jobs[1])
+    left = remains(service.folder / "data")
+    assert len(left.rows["attestation"]) == len(left.keys("attestations/")) == 1

@@ -110,7 +110,7 @@ async def test_a_token_nobody_issued_opens_nothing(
     step = await begin(client)
     before = remains(service.folder / "data")
     async with service.client(None) as caller:
-        headers = {} if header is None else {"Authorization": header.encode("latin-1")}
+        headers = {} if header is None else {b"Authorization": header.encode("latin-1")}
         for method, path in routes(service):
             if path in OPEN:
                 continue
