@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tests.attacks.actors import content_digest
@@ -84,7 +85,7 @@ class Client(threading.Thread):
         self,
         method: str,
         path: str,
-        body: bytes | dict[str, object],
+        body: bytes | Mapping[str, object],
         *,
         token: str | None = None,
         headers: dict[str, str] | None = None,
