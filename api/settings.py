@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+# Any scheme: `custody.stores` may bring more.
+_STORE_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s?#@]*")
+_FOLDER_ELSEWHERE = re.compile(r"file:(?!///)")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -32,6 +36,40 @@ class Settings(BaseSettings):
     database_url: Annotated[
         str | None, Field(description="SQLAlchemy URL of the index; by default SQLite in the data folder.")
     ] = None
+    store_url: Annotated[
+        str | None,
+        Field(
+            description="Where objects are kept: file:///folder or s3://bucket/prefix; "
+            "by default the folder objects in the data folder."
+        ),
+    ] = None
+    s3_endpoint: Annotated[
+        str | None, Field(description="Address of the S3 service; without one, that of AWS for the region.")
+    ] = None
+    s3_public_endpoint: Annotated[
+        str | None,
+        Field(
+            description="Address under which clients reach the S3 service; "
+            "without one they get no URLs of it and the api passes all bytes on."
+        ),
+    ] = None
+    s3_region: Annotated[str, Field(description="Region of the bucket.")] = "us-east-1"
+    s3_access_key: Annotated[
+        str | None, Field(description="Access key id; without one, boto3 looks where it always does.")
+    ] = None
+    s3_secret_key: Annotated[SecretStr | None, Field(description="Secret of the access key.")] = None
+    s3_sse: Annotated[
+        str | None,
+        Field(
+            description="Server-side encryption: AES256, aws:kms, or aws:kms:<key id>; by default the bucket's."
+        ),
+    ] = None
+    s3_object_lock_days: Annotated[
+        int, Field(ge=0, le=36_500, description="Days for which published objects are locked; 0 locks none.")
+    ] = 0
+    s3_object_lock_mode: Annotated[
+        Literal["GOVERNANCE", "COMPLIANCE"], Field(description="Mode of that lock.")
+    ] = "GOVERNANCE"
     log_level: Annotated[str, Field(description="debug, info, warning or error.")] = "info"
 
     @field_validator("listen")
@@ -51,6 +89,36 @@ class Settings(BaseSettings):
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("write it as http(s)://host[:port][/path]")
         return value.rstrip("/")
+
+    @field_validator("s3_endpoint", "s3_public_endpoint")
+    @classmethod
+    def _endpoint_is_plain(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query:
+            raise ValueError("write it as http(s)://host[:port]")
+        return value.rstrip("/")
+
+    @field_validator("store_url")
+    @classmethod
+    def _store_url_names_a_store(cls, value: str | None) -> str | None:
+        if value is not None and (not _STORE_URL.fullmatch(value) or _FOLDER_ELSEWHERE.match(value)):
+            raise ValueError("write it as file:///folder or s3://bucket/prefix")
+        return value
+
+    @field_validator("s3_sse")
+    @classmethod
+    def _sse_is_known(cls, value: str | None) -> str | None:
+        if value not in {None, "AES256", "aws:kms"} and not str(value).startswith("aws:kms:"):
+            raise ValueError("use AES256, aws:kms or aws:kms:<key id>")
+        return value
+
+    @model_validator(mode="after")
+    def _keys_come_in_pairs(self) -> Self:
+        if (self.s3_access_key is None) != (self.s3_secret_key is None):
+            raise ValueError("s3_access_key and s3_secret_key are set together")
+        return self
 
     @field_validator("log_level")
     @classmethod
@@ -89,6 +157,11 @@ class Settings(BaseSettings):
     def index_url(self) -> str:
         """The SQLAlchemy URL of the index."""
         return self.database_url or f"sqlite+aiosqlite:///{self.data.absolute() / 'index' / 'custody.db'}"
+
+    @property
+    def store(self) -> str:
+        """The URL of the object store."""
+        return self.store_url or self.objects.absolute().as_uri()
 
     @property
     def objects(self) -> Path:

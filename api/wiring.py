@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
 from api.parts import Parts, assemble
 from api.settings import Settings
 from artifacts.clock import SystemClock
 from artifacts.db import Database, connect
+from artifacts.errors import InvalidInputError
 from artifacts.storage.directory import DirectoryStore
 from artifacts.storage.protocol import ObjectStore
 
@@ -16,8 +25,56 @@ def open_database(settings: Settings) -> Database:
 
 
 def open_store(settings: Settings) -> ObjectStore:
-    """The object store."""
-    return DirectoryStore(settings.objects)
+    """The object store that the scheme of `CUSTODY_STORE_URL` chooses.
+
+    Raises:
+        InvalidInputError: nothing installed knows that scheme.
+    """
+    scheme = urlsplit(settings.store).scheme
+    opener = _STORES.get(scheme) or _installed(scheme)
+    return opener(settings)
+
+
+def _open_directory(settings: Settings) -> ObjectStore:
+    return DirectoryStore(Path(unquote(urlsplit(settings.store).path)))
+
+
+def _open_s3(settings: Settings) -> ObjectStore:
+    # boto3 takes longer to load than everything else together, and a folder needs none of it.
+    s3, multipart = import_module("artifacts.storage.s3"), import_module("artifacts.storage.s3_multipart")
+    where, secret = urlsplit(settings.store), settings.s3_secret_key
+    access = s3.Access(
+        where.netloc,
+        endpoint=settings.s3_endpoint,
+        public_endpoint=settings.s3_public_endpoint,
+        region=settings.s3_region,
+        access_key=settings.s3_access_key,
+        secret_key=None if secret is None else secret.get_secret_value(),
+    )
+    encryption, key_id = _encryption(settings.s3_sse)
+    guard = multipart.Guard(encryption, key_id, settings.s3_object_lock_mode, settings.s3_object_lock_days)
+    kept: ObjectStore = import_module("artifacts.storage.s3_store").S3Store(
+        s3.Bucket(access), prefix=where.path, guard=guard
+    )
+    return kept
+
+
+def _encryption(text: str | None) -> tuple[str | None, str | None]:
+    if text is None or not text.startswith("aws:kms:"):
+        return text, None
+    return "aws:kms", text.removeprefix("aws:kms:")
+
+
+def _installed(scheme: str) -> Callable[[Settings], ObjectStore]:
+    for entry in entry_points(group="custody.stores", name=scheme):
+        opener: Callable[[Settings], ObjectStore] = entry.load()
+        return opener
+    raise InvalidInputError(f"no store is known for {scheme}://", hint="use file:// or s3://")
+
+
+_STORES: Final[Mapping[str, Callable[[Settings], ObjectStore]]] = MappingProxyType(
+    {"file": _open_directory, "s3": _open_s3}
+)
 
 
 def build(settings: Settings) -> Parts:

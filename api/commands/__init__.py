@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
+from artifacts.errors import CustodyError
+
 _COMMANDS: Final = ("serve", "api", "signer", "worker", "env", "migrate", "completion")
 _EPILOG: Final = """\
 start here:
@@ -44,6 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(args.run(args))
     except KeyboardInterrupt:
         return 130
+    except CustodyError as error:
+        print(f"custody-server: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"hint: {error.hint}", file=sys.stderr)
+        return 4
     except BrokenPipeError:
         sys.stderr.close()
         return 1

@@ -51,10 +51,10 @@ def run(args: argparse.Namespace) -> int:
 
 async def _pin(settings: Settings) -> str | None:
     """The fingerprint of the newest key: this folder is the operator's own, so it may be believed."""
-    from artifacts.storage.directory import DirectoryStore
+    from api import wiring
     from provenance.published_keys import published
 
-    if not settings.objects.is_dir():
+    if settings.store_url is None and not settings.objects.is_dir():
         return None
-    keys = await published(DirectoryStore(settings.objects))
+    keys = await published(wiring.open_store(settings))
     return keys[-1].keyid if keys else None

@@ -68,6 +68,8 @@ def environment_of(settings: Settings) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CUSTODY_")}
     given = settings.model_dump(mode="json", exclude_none=True, exclude={"allowed_hosts"})
     kept |= {f"CUSTODY_{name.upper()}": str(value) for name, value in given.items()}
+    if settings.s3_secret_key is not None:  # a dump shows only stars
+        kept["CUSTODY_S3_SECRET_KEY"] = settings.s3_secret_key.get_secret_value()
     if settings.allowed_hosts:
         import json
 

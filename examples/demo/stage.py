@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+STORE = ("CUSTODY_STORE_URL", "CUSTODY_S3_")
 READY_WITHIN = 30.0
 STOPPED_WITHIN = 15.0
 
@@ -97,19 +98,25 @@ def free_port() -> int:
 
 @contextmanager
 def service(terminal: Terminal, kept_in: Path) -> Iterator[dict[str, str]]:
-    """Run the embedded service and give what `custody-server env` exports for it."""
+    """Run the embedded service and give what `custody-server env` exports for it.
+
+    CUSTODY_STORE_URL and CUSTODY_S3_* of whoever runs the demo choose its object store; the
+    service alone sees them, no step does.
+    """
+    store = {name: value for name, value in os.environ.items() if name.startswith(STORE)}
+    own = Terminal(terminal.place, {**terminal.variables, **store})
     port = free_port()
     command = ["custody-server", "serve", "--data", str(kept_in), "--listen", f"127.0.0.1:{port}"]
     say(f"$ {shlex.join(command)} &")
     log = kept_in.with_suffix(".log")
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            command, cwd=terminal.place, env=terminal.environment(), stdout=sink, stderr=subprocess.STDOUT
+            command, cwd=terminal.place, env=own.environment(), stdout=sink, stderr=subprocess.STDOUT
         )
     try:
         waited = _until_ready(process, f"http://127.0.0.1:{port}/readyz", log)
         say(f"ready after {waited:.1f} s")
-        yield _exported(terminal.ask("custody-server", "env", "--data", str(kept_in)))
+        yield _exported(own.ask("custody-server", "env", "--data", str(kept_in)))
     finally:
         _stopped(process)
 
