@@ -53,7 +53,9 @@ def test_help_loads_nothing_heavy() -> None:
     assert not found & set(HEAVY)
 
 
-@pytest.mark.parametrize("command", ["run", "put", "get", "verify", "trace", "digest", "completion"])
+@pytest.mark.parametrize(
+    "command", ["run", "put", "get", "verify", "trace", "digest", "completion", "ls", "diff", "cache"]
+)
 def test_the_help_of_a_command_loads_nothing_heavy(command: str) -> None:
     code = f"from custody.__main__ import main\ntry: main(['{command}', '--help'])\nexcept SystemExit: pass"
     assert not tops(loaded_by(code)) & set(HEAVY)

@@ -10,11 +10,15 @@ from custody.commands.parser import Parser
 # Here and not in the modules, so that `custody --help` loads none of them.
 COMMANDS = {
     "run": "record a command, its inputs and its outputs",
-    "put": "upload a file",
-    "get": "download a file and verify it",
+    "put": "upload a file or a directory",
+    "get": "download a file or a directory and verify it",
+    "ls": "list what is in a directory that was put",
+    "diff": "show what differs between two directories",
     "verify": "check who says how something was made",
     "trace": "show what something was made from, or what was made from it",
+    "flush": "deliver what was recorded while the service was away",
     "digest": "print the digest of files",
+    "cache": "show or empty what this machine keeps of what it fetched",
     "completion": "print a completion script for a shell",
 }
 

@@ -1,4 +1,4 @@
-"""`custody get`: verified bytes, or no file at all."""
+"""`custody get`: verified bytes, or nothing at all."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ _DESCRIPTION = """\
 Download the bytes of a digest, or of the one digest recorded for a URI, verify them,
 and only then give them their name. An existing DEST is left alone unless --force.
 With DEST - they go to standard output, after the whole content was verified.
+
+The digest of a tree becomes the new directory DEST: every file is hashed, links are
+never followed, and links that lead out of it are refused. What was fetched before on
+this machine is not fetched again (see custody cache).
 """
 
 _EPILOG = """\
 examples:
   custody get sha256:4bf1…  app.whl
+  custody get sha256:77ab…  dataset/
   custody get https://models.example.com/churn/7/model.bin model.bin
   custody get sha256:4bf1…  - | less
 """
@@ -33,20 +38,23 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("subject", metavar="DIGEST|URI")
     parser.add_argument("target", metavar="DEST")
     parser.add_argument("--force", action="store_true", help="replace DEST if it exists")
+    parser.add_argument(
+        "--allow-outward-links", action="store_true", help="also make links that lead out of a tree"
+    )
     add_service_options(parser)
     add_json_option(parser)
     parser.set_defaults(action=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Fetch, verify and name one file."""
+    """Fetch, verify and name one file or directory."""
     from custody.commands.access import service, settings
 
     with service(settings(chosen)) as remote:
         wanted = _resolved(remote, chosen.subject)
         if chosen.target == "-":
             _to_output(remote, wanted)
-        else:
+        elif not _as_tree(remote, wanted, chosen):
             _to_file(remote, wanted, chosen)
     return exits.OK
 
@@ -85,6 +93,13 @@ def _only(remote: Service, uri: str) -> str:
             f"{uri} named {len(digests)} different contents: {shown}", hint="ask for one by its digest"
         )
     return digests[0]
+
+
+def _as_tree(remote: Service, wanted: Reference, chosen: argparse.Namespace) -> bool:
+    """Restore `wanted` if it is a tree; return whether it is."""
+    from custody.commands.get_tree import get_tree
+
+    return get_tree(remote, wanted, chosen)
 
 
 def _to_output(remote: Service, wanted: Reference) -> None:

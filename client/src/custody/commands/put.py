@@ -1,4 +1,4 @@
-"""`custody put`: keep a file, outside a step or as an output of the step around us."""
+"""`custody put`: keep a file or a directory, outside a step or as an output of the step around us."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ if TYPE_CHECKING:
     from custody.service import Service
 
 _DESCRIPTION = """\
-Upload a file and print its digest. The service hashes what it receives and refuses
-anything else. What it has already is not sent again.
+Upload a file or a directory and print its digest. The service hashes what it receives
+and refuses anything else. What it has already is not sent again.
 
-Inside `custody run --give-token` the file becomes an output of that step.
+A directory is kept as a tree: exactly what is in it, with links, executables and empty
+directories. Sockets, pipes and devices are refused, and so is what looks like a secret
+or a version control folder; --ignore leaves out what `custody run` would leave out.
+
+Inside `custody run --give-token` it becomes an output of that step.
 """
 
 _EPILOG = """\
 examples:
   custody put data.csv
+  custody put dataset/ --uri https://data.example.com/churn/2026-11
   custody put model.bin --uri https://models.example.com/churn/7/model.bin
 """
 
@@ -32,13 +37,23 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser = commands.add_parser("put", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("path", metavar="PATH")
     parser.add_argument("--uri", metavar="URI", help="also record that this is what URI names")
+    parser.add_argument(
+        "--ignore", action="store_true", help="leave out what .custodyignore and the defaults name"
+    )
+    parser.add_argument("--allow-secrets", action="store_true", help="also keep files that look like secrets")
     add_service_options(parser)
     add_json_option(parser)
     parser.set_defaults(action=run)
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Upload one file and print its digest."""
+    """Upload one file or directory and print its digest."""
+    from os.path import isdir
+
+    if isdir(chosen.path):  # noqa: PTH112 - stays text, as the shell gave it
+        from custody.commands.put_tree import put_tree
+
+        return put_tree(chosen)
     from custody.commands.access import service, settings
     from custody.contents import hashed
     from custody.references import check_uri

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 _DESCRIPTION = """\
 Run a command and record what it consumed and produced. Nothing about the command
 changes: its input, output and exit status are passed through, and it runs even if
-the service is down (unless --require).
+the service is down (unless --require); the record then waits for custody flush.
 
 Found by itself: the git source, clean or with what differs; the CI system; times and
 exit status; files created or changed below the working directory. Left out: what
@@ -74,6 +74,7 @@ def _add_facts(parser: argparse.ArgumentParser) -> None:
 def _add_behaviour(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument_group("how").add_argument
     option("--require", action="store_true", help="fail unless it was recorded")
+    option("--no-spool", action="store_true", help="without a service, keep no record for custody flush")
     option("--give-token", action="store_true", help="let the command add outputs: custody put, curl")
     option("--dry-run", action="store_true", help="show what would be recorded; run and send nothing")
     option("--no-cache", action="store_true", help="hash every file again")

@@ -70,13 +70,18 @@ class Exactly:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """A directory and what was in it; `dropped` are files whose setuid or setgid bit is not kept."""
+    """A directory and what was in it.
+
+    `dropped` are the files whose setuid or setgid bit is not kept, `identities` what the
+    stat cache needs to keep of the first files.
+    """
 
     root: str
     manifest: Manifest
     dropped: tuple[str, ...]
     ignored: int
     hashed: int
+    identities: tuple[Identity, ...]
 
 
 def capture(
@@ -111,7 +116,7 @@ def capture(
         os.close(descriptor)
     walk.require_whole()
     manifest = build(bytes(walk.kinds), walk.sizes, bytes(walk.digests), walk.paths)
-    return Captured(top, manifest, tuple(walk.dropped), walk.ignored, walk.hashed)
+    return Captured(top, manifest, tuple(walk.dropped), walk.ignored, walk.hashed, tuple(walk.identities))
 
 
 class _Walk:
@@ -123,6 +128,7 @@ class _Walk:
         self.digests = bytearray()
         self.paths: list[bytes] = []
         self.dropped: list[str] = []
+        self.identities: list[Identity] = []
         self.ignored = self.hashed = 0
         self._refused: list[str] = []
         self._root, self._cache, self._seen = root, cache, seen
@@ -203,9 +209,12 @@ class _Walk:
             found = entry.stat(follow_symlinks=False)
         except OSError as error:
             raise _unreadable(path, error) from error
-        size, raw = found.st_size, self._cache.entries.get(identity_of(found))
+        identity = identity_of(found)
+        size, raw = found.st_size, self._cache.entries.get(identity)
         if raw is None:
-            size, raw = self._hash(path, identity_of(found))
+            size, raw = self._hash(path, identity)
+        if len(self.identities) < MAX_REMEMBERED:
+            self.identities.append(identity)
         if found.st_mode & (stat.S_ISUID | stat.S_ISGID):
             self.dropped.append(path)
         self._add(EXECUTABLE if found.st_mode & stat.S_IXUSR else FILE, size, raw, path)

@@ -20,8 +20,8 @@ FRAME = 256 << 10
 """Plain bytes after which a frame is closed."""
 
 MAX_FRAME = SMALL + FRAME
-MAX_PACK = 1 << 30
-MAX_LAYOUT = 256 << 20
+MAX_PACK = 64 << 20
+MAX_LAYOUT = 512 << 20
 
 _HEAD = re.compile(rb"custody-layout/v1 ([0-9a-f]{64})\n((?:p [0-9a-f]{64} [0-9]{1,12}\n)*)")
 _BODY = re.compile(rb"(?:r(?: [0-9]{1,12}){4}\n(?:[0-9]{1,7} [0-9]{1,7}\n)*)*")

@@ -36,28 +36,31 @@ class Links:
         reached = folder.split(b"/") if folder else []
         waiting = [self._targets[path]]
         hops = 1
-        while waiting:
+        while waiting and hops <= _MAX_HOPS:
             target = waiting.pop()
-            if target.startswith(b"/"):
-                return True
             self._count(len(target))
             head, _, rest = target.partition(b"/")
+            if target.startswith(b"/") or (head == b".." and not reached):
+                return True
             if rest.strip(b"/"):
                 waiting.append(rest.lstrip(b"/"))
-            if head == b"..":
-                if not reached:
-                    return True
-                reached.pop()
-            elif head not in (b"", b"."):
-                reached.append(head)
-                further = self._targets.get(b"/".join(reached))
-                if further is not None:
-                    reached.pop()
-                    waiting.append(further)
-                    hops += 1
-            if hops > _MAX_HOPS:
-                return False
+            further = self._enter(head, reached)
+            if further is not None:
+                waiting.append(further)
+                hops += 1
         return False
+
+    def _enter(self, part: bytes, reached: list[bytes]) -> bytes | None:
+        """Go one part further; return the target of the link that is there, if one is."""
+        if part == b"..":
+            reached.pop()
+        elif part not in (b"", b"."):
+            reached.append(part)
+            further = self._targets.get(b"/".join(reached))
+            if further is not None:
+                reached.pop()
+            return further
+        return None
 
     def _count(self, cost: int) -> None:
         self._steps += 16 + cost

@@ -28,13 +28,12 @@ FILE, EXECUTABLE, LINK, FOLDER = range(4)
 MODES = (b"644 f", b"755 f", b"777 l", b"755 d")
 
 _CODES = {mode: code for code, mode in enumerate(MODES)}
-_LINE = re.compile(rb"(644 f|755 f|777 l|755 d) ([0-9a-f]{64}|-) (0|[1-9][0-9]{0,18}) ([!-~]+)\n")
+_LINE = re.compile(rb"(644 f|755 f|777 l|755 d) ([0-9a-f]{64}|-) (0|[1-9][0-9]{0,14}) ([!-~]+)\n")
 # What stands between the four members of a line, and its end.
 _BETWEEN = 4
-_MAX_LINE = 5 + 64 + 19 + 3 * 4096 + _BETWEEN
+_MAX_LINE = 5 + 64 + 15 + 3 * 4096 + _BETWEEN
 _NO_DIGEST = b"0" * 64
 _BLOCK = 1 << 20
-_LARGEST = (1 << 63) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +194,6 @@ class _Columns:
             raise MalformedTreeError(f"the manifest has a malformed line after entry {len(self.paths)}")
         kinds = bytes(map(_CODES.__getitem__, modes))
         numbers = array("Q", map(int, sizes))
-        if max(numbers) > _LARGEST:
-            raise MalformedTreeError("a size in the manifest is too large")
         _check_kinds(kinds, digests, numbers)
         self._add_paths(list(written))
         self.kinds += kinds

@@ -25,6 +25,9 @@ from custody.wire import Document
 PACK = 32 << 20
 """Packed bytes after which a pack is closed."""
 
+PLAIN = 1 << 30
+"""Plain bytes after which a pack is closed, however little they became."""
+
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -67,7 +70,7 @@ def pack(root: str, manifest: Manifest, entries: Sequence[int], spool: str) -> I
                 waiting.append((members, pool.submit(frame, members)))
                 if len(waiting) > 2 * workers:
                     draft.add(waiting[0][0], *waiting.popleft()[1].result())
-                    if draft.size >= PACK:
+                    if draft.full:
                         yield draft.finished()
                         draft = _Draft(spool, manifest)
             for members, future in waiting:
@@ -158,6 +161,11 @@ class _Draft:
         self._hasher = hashlib.sha256()
         self._frames: list[Document] = []
         self._plain = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether the next frame belongs into another pack."""
+        return self.size >= PACK or self._plain >= PLAIN
 
     def add(self, members: Sequence[int], packed: bytes, plain: int) -> None:
         """Append one frame."""

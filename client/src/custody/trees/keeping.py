@@ -1,0 +1,102 @@
+"""Directories to trees and trees to directories, as the commands and the Python API ask for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from custody.capture.errors import CaptureError
+from custody.capture.ignore import Ignore
+from custody.capture.scan import Leaving
+from custody.capture.statcache import StatCache, cache_file, wanted
+from custody.errors import MisuseError
+from custody.nodestore.store import node_store
+from custody.progress import bar
+from custody.terminal import warn
+from custody.transport import Transport
+from custody.trees.capture import MAX_REMEMBERED, Captured, Exactly, capture
+from custody.trees.manifest import Manifest
+from custody.trees.remote import TreeService
+from custody.trees.restore import Options, restore
+from custody.trees.source import Source
+from custody.trees.upload import Sent, Upload
+
+
+def captured(
+    path: str, environ: Mapping[str, str], *, ignore: bool = False, allow_secrets: bool = False
+) -> Captured:
+    """Capture a directory, with the digests that this machine remembers.
+
+    Args:
+        path: The directory.
+        environ: Says where the digests are remembered, and whether.
+        ignore: Leave out what `.custodyignore` and the defaults of `custody run` leave out.
+        allow_secrets: Take secrets and version control folders too.
+
+    Raises:
+        ContentError: It cannot be captured, or holds what looks like secrets.
+        MisuseError: `.custodyignore` cannot be read.
+    """
+    exactly = Exactly(allow_secrets=allow_secrets)
+    leaving: Leaving = _ignoring(path, allow_secrets=allow_secrets) if ignore else exactly
+    cache = StatCache.load(_small(cache_file(path, environ, namespace="tree")) if wanted(environ) else None)
+    found = capture(path, leaving=leaving, cache=cache)
+    exactly.require_none()
+    cache.save(found.identities)
+    if found.dropped:
+        warn(
+            f"{len(found.dropped)} files lose their setuid or setgid bit in the tree",
+            hint=f"the first is {found.dropped[0]}",
+        )
+    return found
+
+
+def send(transport: Transport, found: Captured) -> Sent:
+    """Send a captured directory and return once the service has verified it.
+
+    Raises:
+        ContentError: A file changed meanwhile.
+        ServiceError: The service did not take it.
+    """
+    with bar("uploading") as advance:
+        return Upload(TreeService(transport.twin()), found, advance).send()
+
+
+def source(transport: Transport, environ: Mapping[str, str]) -> Source:
+    """Return where trees come from: this machine's store, then the service. The caller closes it.
+
+    Raises:
+        MisuseError: A variable that configures the store makes no sense.
+    """
+    return Source(TreeService(transport.twin()), node_store(environ))
+
+
+def fetch(found: Source, sha256: str, target: str, options: Options | None = None) -> Manifest:
+    """Restore the tree `sha256` as the directory `target`.
+
+    Raises:
+        ContentError: The target exists, or the tree cannot be written there.
+        NothingFoundError: The service does not have it.
+        ServiceError: The service does not answer.
+    """
+    manifest = found.manifest(sha256)
+    with bar("restoring") as advance:
+        restore(found, manifest, target, options or Options(), advance=advance)
+    return manifest
+
+
+def _ignoring(path: str, *, allow_secrets: bool) -> Ignore:
+    try:
+        return Ignore.load(path, allow_secrets=allow_secrets)
+    except CaptureError as error:
+        raise MisuseError(str(error), hint=error.hint or None) from error
+
+
+def _small(path: str | None) -> str | None:
+    """Return the cache file unless it is one of a very large tree, which would fill the memory."""
+    try:
+        if path is not None and os.stat(path).st_size > MAX_REMEMBERED * 90:
+            return None
+    except OSError:
+        pass
+    return path

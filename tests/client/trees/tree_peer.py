@@ -1,0 +1,158 @@
+"""A small service for trees that believes everything: what it serves may be as evil as a test wants."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import zstandard
+
+
+@dataclass
+class Shelf:
+    """What the peer has, and what it was asked."""
+
+    url: str = ""
+    blobs: dict[str, bytes] = field(default_factory=dict)
+    manifests: dict[str, bytes] = field(default_factory=dict)
+    layouts: dict[str, bytes] = field(default_factory=dict)
+    places: dict[str, tuple[str, int, int, int, int]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    break_off: int = 0
+
+    def missing(self, digests: list[str]) -> list[str]:
+        return [one for one in digests if one not in self.places and one not in self.blobs]
+
+    def propose(self, tree: str, packs: list[dict[str, Any]]) -> dict[str, object]:
+        """Believe what is said of the packs, and lay the tree out."""
+        for pack in packs:
+            sha256 = pack["digest"].partition(":")[2]
+            for frame in pack["frames"]:
+                at, plain = 0, sum(size for _, size in frame["files"])
+                for digest, size in frame["files"]:
+                    self.places[digest] = (sha256, frame["offset"], frame["length"], plain, at)
+                    at += size
+        lines = zstandard.ZstdDecompressor().decompress(self.manifests[tree]).split(b"\n")[1:-1]
+        missing: list[str] = []
+        frames: dict[tuple[str, int, int, int], list[tuple[int, int]]] = {}
+        for number, line in enumerate(lines):
+            digest, size = line.split()[2].decode(), int(line.split()[3])
+            if digest in self.places:
+                *frame, at = self.places[digest]
+                frames.setdefault(tuple(frame), []).append((at, number))  # type: ignore[arg-type]  # four members
+            elif size and digest not in self.blobs:
+                missing.append(digest)
+        if missing:
+            return {"digest": tree, "state": "incomplete", "missing": missing[:100]}
+        self.layouts[tree] = zstandard.compress(self._layout(tree, frames))
+        return {"digest": tree, "state": "present"}
+
+    def _layout(self, tree: str, frames: dict[tuple[str, int, int, int], list[tuple[int, int]]]) -> bytes:
+        packs = sorted({frame[0] for frame in frames})
+        text = f"custody-layout/v1 {tree}\n"
+        text += "".join(f"p {pack} {len(self.blobs[pack])}\n" for pack in packs)
+        for (pack, offset, length, plain), entries in sorted(frames.items()):
+            text += f"r {packs.index(pack)} {offset} {length} {plain}\n"
+            text += "".join(f"{number} {at}\n" for at, number in sorted(entries))
+        return text.encode()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_GET(self) -> None:
+        shelf = self.server.shelf
+        shelf.asked.append(f"GET {self.path} {self.headers.get('Range', '')}".strip())
+        parts = self.path.partition("?")[0].split("/")
+        hexes = parts[3].partition(":")[2]
+        if parts[2] == "blobs":
+            self._blob(shelf.blobs.get(hexes))
+        elif parts[-1] in ("manifest", "layout"):
+            self._send((shelf.manifests if parts[-1] == "manifest" else shelf.layouts).get(hexes))
+        elif hexes in shelf.manifests:
+            state = "present" if hexes in shelf.layouts else "incomplete"
+            self._send(json.dumps({"digest": f"sha256:{hexes}", "state": state}).encode())
+        else:
+            self._send(None)
+
+    def do_PUT(self) -> None:
+        shelf = self.server.shelf
+        shelf.asked.append(f"PUT {self.path}")
+        shelf.manifests[self.path.split("/")[3].partition(":")[2]] = self._body()
+        self._send(b"{}")
+
+    def do_POST(self) -> None:
+        shelf = self.server.shelf
+        shelf.asked.append(f"POST {self.path}")
+        body = self._body()
+        if self.path == "/v1/blobs/uploads":
+            sha256 = hashlib.sha256(body).hexdigest()
+            shelf.blobs[sha256] = body
+            self._send(json.dumps({"digest": f"sha256:{sha256}"}).encode())
+        elif self.path == "/v1/trees/missing":
+            self._send(json.dumps({"missing": shelf.missing(json.loads(body)["digests"])}).encode())
+        else:
+            tree = self.path.split("/")[3].partition(":")[2]
+            self._send(json.dumps(shelf.propose(tree, json.loads(body)["packs"])).encode())
+
+    def _body(self) -> bytes:
+        return self.rfile.read(int(self.headers["Content-Length"]))
+
+    def _blob(self, content: bytes | None) -> None:
+        asked = self.headers.get("Range", "").removeprefix("bytes=")
+        if content is None or not asked:
+            self._send(content)
+            return
+        start, _, last = asked.partition("-")
+        piece = content[int(start) : int(last) + 1 if last else None]
+        self._send(piece, code=206, headers={"Content-Range": f"bytes {start}-{last}/{len(content)}"})
+
+    def _send(self, body: bytes | None, *, code: int = 200, headers: dict[str, str] | None = None) -> None:
+        self.send_response(404 if body is None else code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body or b"")))
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        shelf = self.server.shelf
+        if code == 206 and shelf.break_off and body:
+            shelf.break_off -= 1
+            self.wfile.write(body[: len(body) // 2])
+            self.close_connection = True
+            return
+        self.wfile.write(body or b"")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.shelf = Shelf(f"http://127.0.0.1:{self.server_address[1]}")
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass
+
+
+@contextmanager
+def tree_peer() -> Iterator[Shelf]:
+    """Run the peer."""
+    server = _Server()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server.shelf
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
