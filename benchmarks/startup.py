@@ -30,6 +30,5 @@ def measure(scale: Scale) -> list[Result]:
             peer=Measured("python -c pass", bare, "ms"),
             place=file_system(Path(sys.executable)),
             bars=[at_most(2.5)],
-            notes=[f"peak memory {ours.peak}, the interpreter alone {peer.peak}"],
         )
     ]

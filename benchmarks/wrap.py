@@ -74,7 +74,7 @@ def _both(root: Path, top: Path, service: Service, scale: Scale) -> list[Result]
             Measured(peer, again, "ms"),
             place,
             [Bar(500, at_most=True, own=True)],
-            [f"recorded and sealed by the service; peak memory of the client {run.peak}"],
+            ["begun, finished and sealed by a service of three processes on the same cores"],
         ),
     ]
 
