@@ -94,5 +94,5 @@ def _ask_everything(running: Running) -> None:
         url = path.replace("{step_id}", id_).replace("{digest}", digest)
         for name in ("x", "..%2f..%2fkeys%2flocal-v1.pem", "%2e%2e/keys/local-v1.pem"):
             for method in methods:
-                status, _ = running.ask(method.upper(), url.replace("{name}", name), {})
-                assert status < 500
+                status, answer = running.ask(method.upper(), url.replace("{name}", name), {})
+                assert status < 500, (method, path, answer)
