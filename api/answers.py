@@ -13,6 +13,7 @@ from artifacts.queries.lineage import TracedRef
 from artifacts.queries.lookups import Involved, Named
 from artifacts.queries.steps import LedgerRow, StepRow
 from artifacts.steps import Run
+from artifacts.trees.members import Member
 from provenance.lineage import TracedLevel
 
 
@@ -146,6 +147,18 @@ class MissingAnswer(Answer):
     missing: list[str]
 
 
+class MemberAnswer(Answer):
+    """A place of a content in a tree."""
+
+    tree: str
+    path: str
+
+    @classmethod
+    def of(cls, member: Member) -> MemberAnswer:
+        """Describe `member`."""
+        return cls(tree=str(member.tree), path=member.path)
+
+
 class NamedAnswer(Answer):
     """An artifact under one of its names."""
 
@@ -209,6 +222,7 @@ class ArtifactAnswer(Answer):
     produced_by: list[InvolvedAnswer]
     consumed_by: list[InvolvedAnswer]
     attestations: list[AttestationAnswer]
+    member_of: list[MemberAnswer]
 
 
 class ReferenceAnswer(Answer):

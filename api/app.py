@@ -34,6 +34,8 @@ class Application(FastAPI):
         """The OpenAPI 3.1 document; `docs/openapi.json` is a copy that a test compares."""
         if self.openapi_schema is None:
             document = get_openapi(
+    trees.router,
+    trees.outputs_router,
                 title="Custody",
                 version=VERSION,
                 summary="Immutable artifact references, stored bytes, signed provenance",

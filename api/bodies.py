@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StrictInt, StrictStr
 
 from artifacts.digest import Digest
 from artifacts.errors import InvalidInputError
 from artifacts.identifiers import checked_ulid
-from artifacts.limits import DEFAULT_STEP_SECONDS, MAX_INPUTS, MAX_MEMBERS, MAX_OUTPUTS, MAX_STEP_SECONDS
+from artifacts.limits import (
+    DEFAULT_STEP_SECONDS,
+    MAX_INPUTS,
+    MAX_MEMBERS,
+    MAX_OUTPUTS,
+    MAX_PACKS,
+    MAX_STEP_SECONDS,
+    MAX_TREE_DIGESTS,
+)
 from artifacts.queries.products import ProductRow
 from artifacts.refs import checked_name, checked_output_name
 from artifacts.steps import Role
+from artifacts.trees.claims import PackClaim
 from artifacts.wire import FinishBody, PlanBody, ReferenceBody, Wire
 
 
@@ -99,3 +108,36 @@ class DigestsBody(Wire):
     """Digests to be looked up together."""
 
     digests: Annotated[list[str], Field(max_length=MAX_MEMBERS)]
+
+
+class ContentsBody(Wire):
+    """Contents of files to be looked up together, each by the hex of its sha256."""
+
+    digests: Annotated[list[str], Field(max_length=MAX_TREE_DIGESTS)]
+
+
+class FrameBody(Wire):
+    """A frame of a pack and the files that lie back to back in it: (hex, size)."""
+
+    offset: int
+    length: int
+    # JSON has no tuples, so strict reading would refuse every list here.
+    files: list[Annotated[tuple[StrictStr, StrictInt], Field(strict=False)]]
+
+
+class PackBody(Wire):
+    """What lies in a pack."""
+
+    digest: str
+    frames: list[FrameBody]
+
+    def to_claim(self) -> PackClaim:
+        """The claim this makes."""
+        frames = ((frame.offset, frame.length, frame.files) for frame in self.frames)
+        return PackClaim.of(Digest.parse(self.digest), frames)
+
+
+class TreeBody(Wire):
+    """Where the files of a tree are said to lie."""
+
+    packs: Annotated[list[PackBody], Field(max_length=MAX_PACKS)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, ClassVar
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -32,17 +32,20 @@ Handle = Callable[[Request], Coroutine[Any, Any, Response]]  # Any: as FastAPI t
 class StrictRoute(APIRoute):
     """Authenticates, parses strictly, and answers a repeated `Idempotency-Key` from memory."""
 
+    max_json_bytes: ClassVar[int] = MAX_JSON_BYTES
+
     def get_route_handler(self) -> Handle:
         """Wrap FastAPI's handler."""
         inner = super().get_route_handler()
         reads_json = self.body_field is not None
         path = self.path_format
+        limit = self.max_json_bytes
 
         async def handle(request: Request) -> Response:
             request.state.caller = caller = await authenticate(request)
             raw = b""
             if reads_json:
-                request, raw = await _take_json(request)
+                request, raw = await _take_json(request, limit)
             key = request.headers.get("idempotency-key")
             if key is None or request.method != "POST" or not reads_json:
                 return await inner(request)
@@ -62,19 +65,19 @@ def _checked(key: str) -> str:
     return key
 
 
-async def _take_json(request: Request) -> tuple[Request, bytes]:
+async def _take_json(request: Request, limit: int) -> tuple[Request, bytes]:
     """The body, and a request in which FastAPI will find it parsed."""
     # By the length first: nothing of a body that says it is too long is read. Only routes that
     # take JSON look at it, because an upload may be JSON too and is as long as it likes.
     length = request.headers.get("content-length", "")
-    if len(length) > 15 or (length.isdecimal() and int(length) > MAX_JSON_BYTES):
-        raise _too_long()
+    if len(length) > 15 or (length.isdecimal() and int(length) > limit):
+        raise _too_long(limit)
     pieces: list[bytes] = []
     size = 0
     async for piece in request.stream():
         size += len(piece)
-        if size > MAX_JSON_BYTES:
-            raise _too_long()
+        if size > limit:
+            raise _too_long(limit)
         pieces.append(piece)
     raw = b"".join(pieces)
     headers = [pair for pair in request.scope["headers"] if pair[0] != b"content-type"]
@@ -82,14 +85,12 @@ async def _take_json(request: Request) -> tuple[Request, bytes]:
     taken = Request({**request.scope, "headers": headers}, request.receive)
     # Starlette keeps what was read in these two attributes, and FastAPI asks it.
     taken._body = raw  # noqa: SLF001  # the only way round is to parse twice
-    taken._json = loads(raw)  # noqa: SLF001  # see above
+    taken._json = loads(raw, max_bytes=limit)  # noqa: SLF001  # see above
     return taken, raw
 
 
-def _too_long() -> LimitExceededError:
-    return LimitExceededError(
-        f"a JSON body has at most {MAX_JSON_BYTES} bytes", hint="send it in several requests"
-    )
+def _too_long(limit: int) -> LimitExceededError:
+    return LimitExceededError(f"a JSON body has at most {limit} bytes", hint="send it in several requests")
 
 
 async def _once(request: Request, scope: tuple[str, str, str, str], raw: bytes, inner: Handle) -> Response:

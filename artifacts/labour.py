@@ -34,6 +34,8 @@ class Labourer:
     owner: str
     work: Work
     failed: Callable[[Job, Exception], None]
+    at_once: int = _AT_ONCE
+    """How many jobs are leased together; one, where a job may take long."""
 
     async def round(self) -> int:
         """Take what is there, do it, and return how many jobs that was."""
@@ -43,7 +45,7 @@ class Labourer:
                 return 0
         async with self.database.writing() as connection:
             jobs = await queue.take(
-                connection, self.kind, owner=self.owner, now=now, lease_ms=LEASE_MS, limit=_AT_ONCE
+                connection, self.kind, owner=self.owner, now=now, lease_ms=LEASE_MS, limit=self.at_once
             )
         for job in jobs:
             await self._one(job)

@@ -28,7 +28,7 @@ from artifacts.clock import Clock, to_milliseconds
 from artifacts.db import Database
 from artifacts.digest import Digest
 from artifacts.errors import CorruptedError, EvidenceError, InvalidInputError, NotFoundError, UnavailableError
-from artifacts.queries import attestations, queue, sealing, steps
+from artifacts.queries import attestations, queue, sealing, steps, trees
 from artifacts.queries.attestations import AttestationRow
 from artifacts.queries.queue import Job
 from artifacts.record_codec import decode
@@ -38,7 +38,7 @@ from artifacts.storage.protocol import ObjectStore
 from provenance import dsse, record_statement, slsa
 from provenance.bundle import Bundle
 from provenance.predicate import PROVENANCE_V1
-from provenance.seen import labels
+from provenance.seen import labels, trees_of
 from provenance.signing import Signer, sealed
 from provenance.writer import PAYLOAD_TYPE, encode
 
@@ -121,7 +121,9 @@ class Attester:
     async def _state(self, record: Record, line: bytes) -> Stated:
         """Steps 4, 5 and 7: one of the two statements this signer knows."""
         digest = Digest.of(line)
-        seen = await labels(self._store, record)
+        async with self._database.reading() as connection:
+            known = await trees.states(connection, record.project, trees_of(record))
+        seen = await labels(self._store, record, trees=known)
         if slsa.has_provenance(record):
             provenance = slsa.statement(
                 record,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from artifacts import layout, receipts
 from artifacts.digest import Digest
@@ -11,44 +11,65 @@ from artifacts.limits import SMALL_BLOB_BYTES
 from artifacts.records import Product, Record
 from artifacts.refs import ArtifactRef, Evidence
 from artifacts.storage.protocol import ObjectStore
+from artifacts.trees import receipts as tree_receipts
+from artifacts.trees.manifest import MEDIA_TYPE
+from artifacts.trees.states import TreeState
 from provenance.slsa import REPORTED, ClaimLabels, RecordLabels
 
 _STORED = ClaimLabels(integrity=Evidence.VERIFIED)
 _RECEIVED = ClaimLabels(integrity=Evidence.VERIFIED, role=Evidence.OBSERVED)
 
 
-async def labels(store: ObjectStore, record: Record) -> RecordLabels:
+TreeStates = Mapping[Digest, TreeState]
+
+
+def trees_of(record: Record) -> list[Digest]:
+    """The trees that `record` says its step made."""
+    products = (*record.outputs, *record.byproducts)
+    return [product.ref.digest for product in products if _is_tree(product.ref)]
+
+
+async def labels(store: ObjectStore, record: Record, *, trees: TreeStates | None = None) -> RecordLabels:
     """Label every claim of `record` by what this process can see for itself.
 
     `verified` integrity needs a worker's receipt, or bytes small enough to be hashed here.
     `observed` needs that too, and the data plane's word that the step's token sent them.
     All else is `reported`, whatever the record says.
 
+    A tree is `verified` by nothing but a worker's receipt for the tree. `trees` has what the
+    index says of the trees that the step made; it decides whether to wait or to refuse, and
+    never whether a label is given.
+
     Raises:
-        EvidenceError: stored bytes do not hash to their digest.
+        EvidenceError: stored bytes do not hash to their digest, or a tree was refused.
         AwaitingBytesError: a worker's receipt is due.
     """
     return RecordLabels(
         inputs=await _consumed(store, record.project, record.inputs),
-        outputs=await _produced(store, record, record.outputs),
-        byproducts=await _produced(store, record, record.byproducts),
+        outputs=await _produced(store, record, record.outputs, trees or {}),
+        byproducts=await _produced(store, record, record.byproducts, trees or {}),
     )
 
 
 async def _consumed(store: ObjectStore, project: str, refs: Sequence[ArtifactRef]) -> tuple[ClaimLabels, ...]:
     seen = []
     for ref in refs:
-        confirmed = _only_sha256(ref) and await _receipted(store, project, ref.digest)
+        receipted = _tree_receipted if _is_tree(ref) else _receipted
+        confirmed = _only_sha256(ref) and await receipted(store, project, ref.digest)
         seen.append(_STORED if confirmed else REPORTED)
     return tuple(seen)
 
 
 async def _produced(
-    store: ObjectStore, record: Record, products: Sequence[Product]
+    store: ObjectStore, record: Record, products: Sequence[Product], trees: TreeStates
 ) -> tuple[ClaimLabels, ...]:
     seen = []
     for product in products:
-        confirmed = await _confirmed(store, record.project, product.ref.digest)
+        digest = product.ref.digest
+        if _is_tree(product.ref):
+            confirmed = await _tree_confirmed(store, record.project, digest, trees.get(digest))
+        else:
+            confirmed = await _confirmed(store, record.project, digest)
         stored = confirmed and _only_sha256(product.ref)
         received = stored and product.received and record.via == "step"
         seen.append(_RECEIVED if received else _STORED if stored else REPORTED)
@@ -58,6 +79,26 @@ async def _produced(
 def _only_sha256(ref: ArtifactRef) -> bool:
     # Nobody here hashes by another algorithm, and a label speaks for the whole digest set.
     return [digest.algorithm for digest in ref.digests] == ["sha256"]
+
+
+def _is_tree(ref: ArtifactRef) -> bool:
+    return ref.media_type == MEDIA_TYPE
+
+
+async def _tree_receipted(store: ObjectStore, project: str, digest: Digest) -> bool:
+    if digest.algorithm != "sha256":
+        return False
+    return await tree_receipts.read(store, project, digest) is not None
+
+
+async def _tree_confirmed(store: ObjectStore, project: str, digest: Digest, state: TreeState | None) -> bool:
+    if await _tree_receipted(store, project, digest):
+        return True
+    if state is TreeState.REFUSED:
+        raise EvidenceError("what was sent for a tree does not match its digest", digest=str(digest))
+    if state is TreeState.CHECKING:
+        raise AwaitingBytesError("awaiting bytes: a worker still has to check a tree", digest=str(digest))
+    return False
 
 
 async def _receipted(store: ObjectStore, project: str, digest: Digest) -> bool:

@@ -25,6 +25,9 @@ from artifacts.queries.queue import Job
 from artifacts.queries.tokens import TokenRow
 from artifacts.sealing import SIGN
 from artifacts.storage.directory import DirectoryStore
+from artifacts.storage.protocol import ObjectStore
+from artifacts.trees.checking import Checker
+from artifacts.trees.taking import CHECK
 from artifacts.upkeep import Upkeep
 from provenance.attest import Attester
 from provenance.signers.local import LocalSigner
@@ -54,7 +57,7 @@ class Service:
 
     parts: Parts
     clock: HandClock
-    store: DirectoryStore
+    store: ObjectStore
     signer: LocalSigner
     folder: Path
     failures: list[tuple[Job, Exception]] = field(default_factory=list)
@@ -102,13 +105,14 @@ class Service:
 
 
 @asynccontextmanager
-async def a_service(folder: Path) -> AsyncIterator[Service]:
-    """Build a service with two projects in `folder`, and close it."""
+async def a_service(folder: Path, *, kept_in: ObjectStore | None = None) -> AsyncIterator[Service]:
+    """Build a service with two projects in `folder`, and close it; `kept_in` is another store."""
     settings = Settings(data=folder / "data", public_url=PUBLIC_URL)
     await _migrated(settings)
     clock = HandClock()
     database = connect(settings.index_url)
-    store = DirectoryStore(settings.objects)
+    directory = DirectoryStore(settings.objects)
+    store = kept_in or directory
     hosts = frozenset({"custody.test"})
     parts = assemble(public_url=PUBLIC_URL, hosts=hosts, database=database, store=store, clock=clock)
     now = to_milliseconds(clock.now())
@@ -122,7 +126,7 @@ async def a_service(folder: Path) -> AsyncIterator[Service]:
         yield Service(parts, clock, store, signer, folder)
     finally:
         await database.close()
-        store.close()
+        directory.close()
 
 
 _TEMPLATE: list[bytes] = []

@@ -41,6 +41,8 @@ async def _work(settings: Settings) -> None:
     from artifacts.clock import SystemClock
     from artifacts.content import HASH
     from artifacts.labour import Labourer
+    from artifacts.trees.checking import Checker
+    from artifacts.trees.taking import CHECK
     from artifacts.upkeep import Upkeep
 
     stop = stopped_by_signals()

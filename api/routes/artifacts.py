@@ -12,6 +12,7 @@ from api.answers import (
     AttestationsAnswer,
     InvolvedAnswer,
     LineageAnswer,
+    MemberAnswer,
     NamedAnswer,
     ReferenceAnswer,
     TracedStepAnswer,
@@ -25,6 +26,7 @@ from artifacts.errors import ConflictError, InvalidInputError, NotFoundError
 from artifacts.limits import MAX_LINEAGE_DEPTH, MAX_PAGE
 from artifacts.queries import attestations, lookups, receipts
 from artifacts.queries.lookups import NameQuery
+from artifacts.trees import members
 from artifacts.wire import ReferenceBody
 from provenance import lineage
 
@@ -83,24 +85,38 @@ async def find(
 @router.get("/{digest}", response_model_exclude_none=True)
 async def look(digest: str, caller: ProjectCaller, here: PartsHere) -> ArtifactAnswer:
     """Everything recorded of one artifact."""
-    known = await resolved(here, caller.project, digest)
+    known = await _resolved_or_member(here, caller.project, digest)
     async with here.database.reading() as connection:
         size = await receipts.stored_size(connection, caller.project, known)
         aliases = await lookups.aliases(connection, caller.project, known)
         names = await lookups.names_of(connection, caller.project, known, limit=_MOST)
         made = await lookups.produced_by(connection, caller.project, known, limit=_MOST)
         used = await lookups.consumed_by(connection, caller.project, known, limit=_MOST)
+        within = await members.candidates(connection, caller.project, known)
         signed = await attestations.about(connection, caller.project, known, limit=_MOST)
     return ArtifactAnswer(
         digest=str(known),
         aliases=aliases.to_wire(),
-        size=size,
+        size=within.size if size is None else size,
         stored=size is not None,
         references=[NamedAnswer.of(one) for one in names],
         produced_by=[InvolvedAnswer.of(one) for one in made],
         consumed_by=[InvolvedAnswer.of(one) for one in used],
         attestations=AttestationsAnswer.of(signed).attestations,
+        member_of=[MemberAnswer.of(one) for one in await members.members(here.store, caller.project, within)],
     )
+
+
+async def _resolved_or_member(here: Parts, project: str, text: str) -> Digest:
+    """As `resolved`; a file in a tree counts too, though nobody recorded it by itself."""
+    try:
+        return await resolved(here, project, text)
+    except NotFoundError:
+        digest = Digest.parse(text)
+        async with here.database.reading() as connection:
+            if not (await members.candidates(connection, project, digest)).trees:
+                raise
+        return digest
 
 
 @router.get("/{digest}/attestations")

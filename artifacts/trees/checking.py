@@ -1,0 +1,206 @@
+"""Checking a tree, in the worker: it counts as present once every byte of it was seen here.
+
+For each tree on its queue the worker
+
+1. takes each claim about a pack, and refuses what cannot be right without the bytes;
+2. reads the pack from this project, hashes it, decodes every frame and hashes every file;
+   only then are the locations written, all of one pack or none;
+3. reads the manifest object again, strictly, and holds it against the tree's digest;
+4. looks up every content of it: in a frame that was seen, or, if large, as a blob that a
+   worker has read back; sizes must agree, and targets of links must be some;
+5. writes the layout, then the receipt, then the row.
+
+A right claim of one caller counts beside a wrong one of another. Every step may be
+repeated: a crash leaves locations that are right, and a tree that is still to be checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from artifacts import layout as keys
+from artifacts import receipts as blob_receipts
+from artifacts.clock import Clock, to_milliseconds
+from artifacts.db import Database
+from artifacts.digest import Digest
+from artifacts.errors import (
+    CorruptedError,
+    EvidenceError,
+    InvalidInputError,
+    NotFoundError,
+    UnavailableError,
+)
+from artifacts.labour import LEASE_MS
+from artifacts.limits import MAX_PACK_BYTES
+from artifacts.queries import locations, queue, trees
+from artifacts.queries.locations import SeenPack
+from artifacts.queries.queue import Job
+from artifacts.storage.protocol import ObjectStore
+from artifacts.trees import compression, layout, packs, receipts
+from artifacts.trees.claims import PackClaim
+from artifacts.trees.placing import Placing
+from artifacts.trees.reading import entries
+from artifacts.trees.receipts import TreeReceipt
+from artifacts.trees.states import TreeState, Verdict
+
+_AGAIN_MS = 200
+_ENTRIES_AT_ONCE = 10_000
+
+
+class Checker:
+    """Checks trees; safe to repeat, safe to race."""
+
+    def __init__(self, database: Database, store: ObjectStore, clock: Clock) -> None:
+        self._database = database
+        self._store = store
+        self._clock = clock
+
+    def _now(self) -> int:
+        return to_milliseconds(self._clock.now())
+
+    async def check(self, job: Job) -> None:
+        """Check the tree that `job` names, or give the job back while blobs are still to be read."""
+        tree = Digest("sha256", job.topic)
+        async with self._database.reading() as connection:
+            known = await trees.find_tree(connection, job.project, tree)
+            claims = await trees.claim_ids(connection, job.project, tree)
+        if known is None or known.state is TreeState.PRESENT:
+            await self._end(job, tree, claims, None)
+            return
+        refusals = [await self._try_claim(job, tree, claim) for claim in claims]
+        why = next((refusal for refusal in refusals if refusal is not None), None)
+        try:
+            placing = await self._place(job, tree)
+        except (CorruptedError, NotFoundError) as error:
+            await self._end(job, tree, claims, Verdict(TreeState.REFUSED, error.message))
+            return
+        if await self._waits(job, placing):
+            await self._postpone(job)
+            return
+        verdict = await self._verdict(job, tree, placing, why)
+        await self._end(job, tree, claims, verdict, placing)
+
+    async def _try_claim(self, job: Job, tree: Digest, id_: Digest) -> str | None:
+        """Steps 1 and 2 for one claim; why it is refused, or None."""
+        try:
+            await self._take_claim(job, tree, id_)
+        except (InvalidInputError, EvidenceError, NotFoundError) as error:
+            return error.message
+        return None
+
+    async def _take_claim(self, job: Job, tree: Digest, id_: Digest) -> None:
+        async with self._database.reading() as connection:
+            kept = await trees.find_claim(connection, job.project, tree, id_)
+            if kept is None:
+                return
+            claim = await asyncio.to_thread(PackClaim.from_bytes, kept.body)
+            if await locations.found_right(connection, job.project, claim.digest, id_):
+                return
+        found = await self._look_into(job.project, claim)
+        seen = SeenPack(claim.digest, claim.size, id_)
+        async with self._database.writing() as connection:
+            if not await queue.renew(connection, job, until=self._now() + LEASE_MS):
+                raise _lost()
+            await locations.add_pack(connection, job.project, seen, found, at=self._now())
+
+    async def _look_into(self, project: str, claim: PackClaim) -> list[packs.Location]:
+        """Step 2: the pack as it lies in this project, and in no other."""
+        key = keys.blob(project, claim.digest)
+        size = await self._store.size(key)
+        if size is None:
+            raise NotFoundError("the pack is not stored here", pack=str(claim.digest))
+        if size != claim.size or size > MAX_PACK_BYTES:
+            raise EvidenceError("the pack is not as long as its frames", pack=str(claim.digest))
+        content = await self._store.read(key)
+        return await asyncio.to_thread(packs.located, content, claim)
+
+    async def _place(self, job: Job, tree: Digest) -> Placing:
+        """Steps 3 and 4."""
+        placing = Placing(job.project)
+        waiting = []
+        async with self._database.reading() as connection:
+            async for some in entries(self._store, job.project, tree):
+                waiting += some
+                if len(waiting) >= _ENTRIES_AT_ONCE:
+                    await placing.add(connection, waiting)
+                    waiting = []
+            await placing.add(connection, waiting)
+        return placing
+
+    async def _waits(self, job: Job, placing: Placing) -> bool:
+        """Step 4 for large blobs: whether one is still to be read back.
+
+        Their receipts are read where they lie: a row of the index could be anybody's.
+        """
+        waits = False
+        for digest, size in placing.blobs.items():
+            named = Digest.sha256(digest)
+            receipt = await blob_receipts.read(self._store, job.project, named, kind=blob_receipts.WORKER)
+            if receipt is not None and not (receipt.holds and receipt.size == size):
+                placing.wrong = placing.wrong or f"the blob {named} is damaged, or has another size"
+            elif receipt is None and await self._store.size(keys.blob(job.project, named)) is None:
+                placing.missing[named.hex] = None
+            elif receipt is None:
+                waits = True
+        return waits and placing.wrong is None and not placing.missing
+
+    async def _verdict(self, job: Job, tree: Digest, placing: Placing, refusal: str | None) -> Verdict:
+        if placing.wrong is not None:
+            return Verdict(TreeState.REFUSED, placing.wrong)
+        if placing.missing:
+            missing = tuple(placing.missing)
+            if refusal is not None:
+                return Verdict(TreeState.REFUSED, refusal, missing)
+            return Verdict(TreeState.INCOMPLETE, "contents of it are missing", missing)
+        return await self._vouch(job.project, tree, placing)
+
+    async def _vouch(self, project: str, tree: Digest, placing: Placing) -> Verdict:
+        """Step 5: the layout, then the receipt."""
+        async with self._database.reading() as connection:
+            used = list({frame.pack for frame in placing.frames})
+            sizes = await locations.pack_sizes(connection, project, used)
+        written, digest = await asyncio.to_thread(_compressed_layout, tree, placing, dict(sizes))
+        key = keys.tree_layout(project, digest)
+        await self._store.put(key, written)
+        resting = Digest.of(await self._store.read(key))
+        receipt = TreeReceipt(project, tree, digest, placing.entries, placing.size)
+        await receipts.write(self._store, receipt, at=self._clock.now())
+        return Verdict(TreeState.PRESENT, layout=digest, layout_stored=resting)
+
+    async def _end(
+        self,
+        job: Job,
+        tree: Digest,
+        claims: list[Digest],
+        verdict: Verdict | None,
+        placing: Placing | None = None,
+    ) -> None:
+        """Write the row, unless the job was lost; begin again where claims came meanwhile."""
+        async with self._database.writing() as connection:
+            if verdict is not None:
+                # First, so that a claim that is just being added waits for this, or this for it.
+                await trees.end_check(connection, job.project, tree, verdict, at=self._now())
+            if not await queue.renew(connection, job, until=self._now() + LEASE_MS):
+                raise _lost()
+            await trees.drop_claims(connection, job.project, tree, claims)
+            later = await trees.claim_ids(connection, job.project, tree)
+            if later and await trees.begin_check(connection, job.project, tree, at=self._now()):
+                await queue.postpone(connection, job, until=self._now())
+                return
+            await trees.drop_claims(connection, job.project, tree, later)
+            if placing is not None and verdict is not None and verdict.state is TreeState.PRESENT:
+                await trees.add_parts(connection, job.project, tree, placing.parts)
+            await queue.complete(connection, job)
+
+    async def _postpone(self, job: Job) -> None:
+        async with self._database.writing() as connection:
+            await queue.postpone(connection, job, until=self._now() + _AGAIN_MS)
+
+
+def _lost() -> UnavailableError:
+    return UnavailableError("another worker checks this tree now; what was seen so far is right and stays")
+
+
+def _compressed_layout(tree: Digest, placing: Placing, sizes: dict[bytes, int]) -> tuple[bytes, Digest]:
+    text = b"".join(layout.write(tree, placing.frames, sizes))
+    return compression.encode(text), Digest.of(text)

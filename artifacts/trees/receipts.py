@@ -1,0 +1,83 @@
+"""The worker's receipt for a tree: an object that says every byte of it was seen.
+
+It has a place of its own, `receipts/tree/`, apart from receipts for blobs: the text of a
+manifest may also be stored as a blob, and that somebody hashed this text says nothing
+about the files it names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from pydantic import ValidationError
+
+from artifacts import layout
+from artifacts.clock import written
+from artifacts.digest import Digest
+from artifacts.errors import CorruptedError, InvalidInputError, NotFoundError
+from artifacts.storage.protocol import ObjectStore
+from artifacts.strict_json import loads
+from artifacts.wire import Wire, canonical
+
+TREE: Final = "tree"
+
+
+class _Body(Wire):
+    receipt: Literal["custody/v1"]
+    kind: Literal["tree"]
+    project: str
+    digest: str
+    layout: str
+    entries: int
+    size: int
+    hashed_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class TreeReceipt:
+    """Every content that the manifest `digest` names was decoded and hashed by a worker."""
+
+    project: str
+    digest: Digest
+    layout: Digest
+    entries: int
+    size: int
+
+
+async def write(store: ObjectStore, receipt: TreeReceipt, *, at: datetime) -> None:
+    """Publish `receipt`; the first one stays."""
+    members = {
+        "receipt": "custody/v1",
+        "kind": TREE,
+        "project": receipt.project,
+        "digest": str(receipt.digest),
+        "layout": str(receipt.layout),
+        "entries": receipt.entries,
+        "size": receipt.size,
+        "hashed_at": written(at),
+    }
+    await store.put(layout.receipt(receipt.project, receipt.digest, TREE), canonical(members).encode())
+
+
+async def read(store: ObjectStore, project: str, digest: Digest) -> TreeReceipt | None:
+    """The receipt for the tree `digest`, or None.
+
+    Raises:
+        CorruptedError: there is an object in its place that is no such receipt.
+    """
+    try:
+        content = await store.read(layout.receipt(project, digest, TREE))
+    except NotFoundError:
+        return None
+    try:
+        body = _Body.model_validate(loads(content))
+        found = TreeReceipt(
+            body.project, Digest.parse(body.digest), Digest.parse(body.layout), body.entries, body.size
+        )
+    except (ValidationError, InvalidInputError) as error:
+        raise CorruptedError("the receipt is not one of ours", digest=str(digest)) from error
+    if (found.project, found.digest) != (project, digest):
+        raise CorruptedError("the receipt belongs elsewhere", digest=str(digest))
+    return found

@@ -1,0 +1,169 @@
+"""Taking trees in: the manifest, then what is claimed of its packs. Nothing here is believed yet."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterable, Sequence
+
+from artifacts import layout
+from artifacts.clock import Clock, to_milliseconds
+from artifacts.db import Database
+from artifacts.digest import Digest, DigestSet
+from artifacts.errors import ConflictError, DigestMismatchError, InvalidInputError, NotFoundError
+from artifacts.layout import Key
+from artifacts.limits import MAX_MANIFEST_BYTES, MAX_TREE_REPORTED
+from artifacts.queries import facts, locations, queue, receipts, trees
+from artifacts.refs import ArtifactRef
+from artifacts.storage.protocol import ObjectStore, Staged
+from artifacts.trees.claims import PackClaim
+from artifacts.trees.manifest import MEDIA_TYPE
+from artifacts.trees.reading import Reading, read_frame
+from artifacts.trees.states import TreeRow, TreeState
+
+CHECK = "tree"
+"""The queue of trees to be checked; its topics are sha256 hex of manifests."""
+
+
+class Trees:
+    """The trees of every project, each in its own world. Every call may be repeated."""
+
+    def __init__(self, database: Database, store: ObjectStore, clock: Clock) -> None:
+        self._database = database
+        self._store = store
+        self._clock = clock
+
+    async def put_manifest(
+        self, project: str, tree: Digest, content: AsyncIterable[bytes]
+    ) -> tuple[TreeRow, bool]:
+        """Keep the compressed manifest of `tree`; return the tree and whether it was new.
+
+        Raises:
+            InvalidInputError: it is not one zstd frame of one canonical manifest.
+            DigestMismatchError: it is the manifest of another tree.
+            LimitExceededError: it is too large. In every case nothing is left.
+        """
+        staged = await self._store.stage(content, at=self._clock.now(), limit=MAX_MANIFEST_BYTES)
+        try:
+            reading = await self._read(staged, tree)
+        except BaseException:
+            await self._store.discard(staged)
+            raise
+        key = layout.manifest(project, tree)
+        await self._store.promote(staged, key)
+        row = TreeRow(
+            digest=tree,
+            state=TreeState.INCOMPLETE,
+            reason="nobody has said yet where its files lie",
+            missing=(),
+            entries=reading.manifest.entries,
+            size=reading.manifest.size,
+            stored=await self._resting(key),
+            layout=None,
+            layout_stored=None,
+        )
+        return await self._noted(project, row)
+
+    async def _read(self, staged: Staged, tree: Digest) -> Reading:
+        reading = Reading.of(staged.size)
+        async for _ in read_frame(self._store, staged.key, reading):
+            pass
+        found = reading.finish()
+        if found != tree:
+            raise DigestMismatchError(
+                "this is the manifest of another tree", declared=str(tree), arrived=str(found)
+            )
+        return reading
+
+    async def _resting(self, key: Key) -> Digest:
+        """The digest of what rests at `key`: the first who put it may have compressed it otherwise."""
+        hasher = hashlib.sha256()
+        async for piece in self._store.open(key):
+            await asyncio.to_thread(hasher.update, piece)
+        return Digest("sha256", hasher.hexdigest())
+
+    async def _noted(self, project: str, row: TreeRow) -> tuple[TreeRow, bool]:
+        now = to_milliseconds(self._clock.now())
+        ref = ArtifactRef(DigestSet.only(row.digest), media_type=MEDIA_TYPE)
+        async with self._database.writing() as connection:
+            await facts.record_refs(connection, [(project, ref)], at=now)
+            if await trees.add_tree(connection, project, row, at=now):
+                return row, True
+            return await trees.find_tree(connection, project, row.digest) or row, False
+
+    async def propose(self, project: str, tree: Digest, claims: Sequence[PackClaim]) -> TreeRow:
+        """Let a worker check `tree` by what `claims` say of its packs.
+
+        Raises:
+            NotFoundError: its manifest is not stored.
+            ConflictError: a pack is not stored.
+            InvalidInputError: a pack is not as long as its frames.
+        """
+        known = await self.find(project, tree)
+        if known.state is TreeState.PRESENT:
+            return known
+        await self._check_packs(project, claims)
+        bodies = await asyncio.to_thread(lambda: [claim.to_bytes() for claim in claims])
+        now = to_milliseconds(self._clock.now())
+        async with self._database.writing() as connection:
+            if await trees.begin_check(connection, project, tree, at=now):
+                await trees.add_claims(connection, project, tree, bodies)
+                await queue.enqueue(connection, [(project, CHECK, tree.hex)], available_at=now)
+        return await self.find(project, tree)
+
+    async def _check_packs(self, project: str, claims: Sequence[PackClaim]) -> None:
+        missing: list[str] = []
+        async with self._database.reading() as connection:
+            for claim in claims:
+                size = await receipts.stored_size(connection, project, claim.digest)
+                if size is None:
+                    missing.append(str(claim.digest))
+                elif size != claim.size:
+                    raise InvalidInputError(
+                        "the pack is not as long as its frames", pack=str(claim.digest), size=size
+                    )
+        if missing:
+            raise ConflictError(
+                "packs of the tree are not stored here",
+                hint="POST /v1/blobs/uploads them first",
+                packs=missing[:MAX_TREE_REPORTED],
+            )
+
+    async def find(self, project: str, tree: Digest) -> TreeRow:
+        """The tree.
+
+        Raises:
+            NotFoundError: its manifest is not stored in this project.
+        """
+        async with self._database.reading() as connection:
+            row = await trees.find_tree(connection, project, tree)
+        if row is None:
+            raise NotFoundError("there is no such tree here", digest=str(tree))
+        return row
+
+    async def wait_checked(self, project: str, tree: Digest, *, seconds: float) -> TreeRow:
+        """The tree once a worker has looked, or as it is after `seconds`.
+
+        Raises:
+            NotFoundError: its manifest is not stored in this project.
+        """
+        deadline = asyncio.get_running_loop().time() + seconds
+        pause = 0.01
+        while True:
+            row = await self.find(project, tree)
+            if row.state is not TreeState.CHECKING or asyncio.get_running_loop().time() >= deadline:
+                return row
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 0.1)
+
+    async def missing(self, project: str, digests: Sequence[bytes]) -> list[bytes]:
+        """Those contents that neither lie in a checked frame here nor are a large blob of this project.
+
+        A small blob does not count: the layout of a tree has places in frames for small
+        contents and no others.
+        """
+        async with self._database.reading() as connection:
+            known = await locations.located(connection, project, digests)
+            rest = [digest for digest in digests if digest not in known]
+            blobs = await locations.large_blobs(connection, project, rest)
+        return [digest for digest in rest if digest not in blobs]
