@@ -173,8 +173,14 @@ class DirectoryStore:
         os.close(self._root)
 
     async def _run(self, call: Callable[[], _T]) -> _T:
+        working = asyncio.get_running_loop().run_in_executor(self._threads, call)
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            # A thread cannot be stopped. Were its descriptor closed now, the number could be
+            # another file's by the time it writes.
+            await asyncio.wait({working})
+            raise
         except OSError as error:
             if error.errno in _FULL:
                 raise UnavailableError(

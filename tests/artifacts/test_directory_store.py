@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -80,3 +83,23 @@ def test_every_new_directory_is_forced_to_the_disk(tmp_path: Path, monkeypatch: 
     os.close(root)
     parents = [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
     assert {path.stat().st_ino for path in parents} <= set(synced)
+
+
+async def test_a_cancelled_write_never_reaches_a_file_that_took_over_its_descriptor(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "objects")
+    piece = b"x" * (64 << 20)  # long enough in the hasher for what follows
+    arrived = asyncio.Event()
+
+    async def content() -> AsyncIterator[bytes]:
+        arrived.set()
+        yield piece
+
+    staging = asyncio.create_task(store.stage(content(), at=datetime.now(UTC), limit=1 << 40))
+    await arrived.wait()
+    await asyncio.sleep(0.02)
+    staging.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await staging
+    with (tmp_path / "somebody-elses").open("wb") as other:
+        store.close()  # waits for its threads
+        assert os.fstat(other.fileno()).st_size == 0
