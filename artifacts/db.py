@@ -87,7 +87,10 @@ def _translated(error: sa.exc.OperationalError) -> Exception:
 
 def connect(url: str) -> Database:
     """Open the index at `url`, for example `sqlite+aiosqlite:////var/lib/custody/index.db`."""
-    engine = create_async_engine(url, pool_size=8, max_overflow=0, connect_args=_arguments(url))
+    # An error is logged with its text, which would otherwise quote what somebody sent.
+    engine = create_async_engine(
+        url, pool_size=8, max_overflow=0, connect_args=_arguments(url), hide_parameters=True
+    )
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine.sync_engine, "connect", _prepare)
         sa.event.listen(engine.sync_engine, "begin", _begin)
