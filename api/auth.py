@@ -48,9 +48,9 @@ async def authenticate(request: Request) -> Caller:
         )
     here = parts(request)
     digest = tokens.hashed(secret)
+    if found := await here.reads.token(digest):
+        return Caller(found.project, f"token:{found.id}")
     async with here.database.reading() as connection:
-        if found := await tokens.find_token(connection, digest):
-            return Caller(found.project, f"token:{found.id}")
         step = await tokens.find_step_token(connection, digest)
     if step is None:
         raise UnauthenticatedError("nobody issued this token", hint="custody-server env prints a valid one")

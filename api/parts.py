@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from artifacts.clock import Clock
 from artifacts.content import Content
 from artifacts.db import Database
+from artifacts.reads import Reads
 from artifacts.recording import Recorder
 from artifacts.sealing import Sealer
 from artifacts.storage.protocol import ObjectStore
@@ -24,6 +25,7 @@ class Parts:
     recorder: Recorder
     sealer: Sealer
     content: Content
+    reads: Reads
 
 
 def assemble(
@@ -39,4 +41,5 @@ def assemble(
         recorder=Recorder(database, store, clock),
         sealer=Sealer(database, store, clock),
         content=Content(database, store, clock),
+        reads=Reads(database),
     )

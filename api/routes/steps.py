@@ -12,8 +12,6 @@ from api.bodies import StepBody
 from api.parts import Parts
 from api.strict_route import StrictRoute
 from artifacts.limits import MAX_WAIT_SECONDS
-from artifacts.queries import attestations
-from artifacts.queries import steps as queries
 from artifacts.recording import Beginning
 from artifacts.sealing import Finish
 from artifacts.steps import StepState
@@ -24,11 +22,8 @@ router = APIRouter(prefix="/v1/steps", route_class=StrictRoute, tags=["steps"])
 
 async def described(here: Parts, project: str, step_id: str) -> StepAnswer:
     """The step as answers show it."""
-    async with here.database.reading() as connection:
-        row = await queries.find_step(connection, project, step_id)
-        signed = await attestations.of_steps(connection, project, [step_id])
-        ledger = await queries.ledger(connection, project, step_id)
-    return StepAnswer.of(row, signed, ledger)
+    page = await here.reads.step_page(project, step_id)
+    return StepAnswer.of(page.row, page.signed, page.ledger)
 
 
 @router.post(

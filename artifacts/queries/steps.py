@@ -168,16 +168,20 @@ async def explain(
     )
 
 
-_LEDGER = (
-    sa.select(step_ledger.c.state, step_ledger.c.at, step_ledger.c.reason)
-    .where(step_ledger.c.project == sa.bindparam("project"), step_ledger.c.step == sa.bindparam("step"))
-    .order_by(step_ledger.c.at)
+_LEDGERS = sa.select(step_ledger.c.step, step_ledger.c.state, step_ledger.c.at, step_ledger.c.reason).where(
+    step_ledger.c.project == sa.bindparam("project"),
+    step_ledger.c.step.in_(sa.bindparam("steps", expanding=True)),
 )
+_ORDER = list(StepState)
 
 
-async def ledger(connection: AsyncConnection, project: str, step_id: str) -> list[LedgerRow]:
-    """The states a step has entered, in order."""
-    found = await connection.execute(_LEDGER, {"project": project, "step": step_id})
-    order = list(StepState)
-    rows = [LedgerRow(*row) for row in found]
-    return sorted(rows, key=lambda row: (row.at, order.index(StepState(row.state))))
+async def ledgers(
+    connection: AsyncConnection, project: str, ids: Sequence[str]
+) -> dict[str, list[LedgerRow]]:
+    """The states each of the steps `ids` has entered, in order."""
+    rows: dict[str, list[LedgerRow]] = {id_: [] for id_ in ids}
+    for step_id, *entered in await connection.execute(_LEDGERS, {"project": project, "steps": list(ids)}):
+        rows[step_id].append(LedgerRow(*entered))
+    for entries in rows.values():
+        entries.sort(key=lambda row: (row.at, _ORDER.index(StepState(row.state))))
+    return rows

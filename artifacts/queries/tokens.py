@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -58,16 +59,20 @@ async def add_token(connection: AsyncConnection, row: TokenRow, *, digest: bytes
 
 
 # Built once: making a statement anew costs as much as running it, and this one runs for every request.
-_TOKEN = sa.select(token.c.id, token.c.project, token.c.label).where(
-    token.c.hash == sa.bindparam("hash"), token.c.revoked_at.is_(None)
+_TOKENS = sa.select(token.c.hash, token.c.id, token.c.project, token.c.label).where(
+    token.c.hash.in_(sa.bindparam("hashes", expanding=True)), token.c.revoked_at.is_(None)
 )
+
+
+async def find_tokens(connection: AsyncConnection, digests: Sequence[bytes]) -> dict[bytes, TokenRow]:
+    """The project tokens with these hashes, by hash, but for those that were revoked."""
+    found = await connection.execute(_TOKENS, {"hashes": list(digests)})
+    return {hash_: TokenRow(*row) for hash_, *row in found}
 
 
 async def find_token(connection: AsyncConnection, digest: bytes) -> TokenRow | None:
     """The project token with this hash, unless it was revoked."""
-    found = await connection.execute(_TOKEN, {"hash": digest})
-    row = found.one_or_none()
-    return TokenRow(*row) if row else None
+    return (await find_tokens(connection, [digest])).get(digest)
 
 
 async def find_step_token(connection: AsyncConnection, digest: bytes) -> StepTokenRow | None:
