@@ -11,7 +11,19 @@ from api.limiting import Edge
 from api.metrics import Metrics
 from api.parts import Parts
 from api.problems import install
-from api.routes import artifacts, attestations, blobs, health, pages, products, records, runs, steps
+from api.routes import (
+    artifacts,
+    attestations,
+    blobs,
+    health,
+    pages,
+    products,
+    records,
+    runs,
+    steps,
+    trees,
+    uploads,
+)
 
 VERSION = "0.1.0"
 _ROUTERS = (
@@ -19,7 +31,11 @@ _ROUTERS = (
     steps.router,
     products.router,
     records.router,
+    uploads.announcing_router,
+    uploads.router,
     blobs.router,
+    trees.router,
+    trees.outputs_router,
     artifacts.router,
     attestations.router,
     health.router,
@@ -34,8 +50,6 @@ class Application(FastAPI):
         """The OpenAPI 3.1 document; `docs/openapi.json` is a copy that a test compares."""
         if self.openapi_schema is None:
             document = get_openapi(
-    trees.router,
-    trees.outputs_router,
                 title="Custody",
                 version=VERSION,
                 summary="Immutable artifact references, stored bytes, signed provenance",

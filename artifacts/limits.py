@@ -81,3 +81,9 @@ MAX_PACKS: Final = 1000
 """Packs of one proposal; several proposals for one tree add up."""
 MAX_TREE_REPORTED: Final = 100
 """Missing contents, or trees of a member, that one answer names."""
+UPLOAD_PART_BYTES: Final = 16 * MIB
+"""One part of a resumable upload; all are of this length but the last."""
+MAX_UPLOAD_URLS: Final = 100
+"""URLs for missing parts in one answer about a resumable upload."""
+URL_SECONDS: Final = 300
+"""Life of a URL of the object store."""

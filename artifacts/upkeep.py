@@ -9,9 +9,9 @@ from artifacts.content import Content
 from artifacts.db import Database
 from artifacts.digest import Digest
 from artifacts.errors import CustodyError, NotFoundError
-from artifacts.layout import STAGING
+from artifacts.layout import JOINED, STAGING
 from artifacts.limits import IDEMPOTENCY_SECONDS, STAGING_SECONDS
-from artifacts.queries import queue, receipts, steps, tokens
+from artifacts.queries import queue, receipts, steps, tokens, uploads
 from artifacts.queries.queue import Job
 from artifacts.sealing import Finish, Sealer
 from artifacts.steps import Outcome
@@ -75,10 +75,15 @@ class Upkeep:
         return done
 
     async def _sweep(self) -> int:
+        """Remove what was uploaded and never finished; parts that are still needed stay."""
         oldest = self._clock.now() - timedelta(seconds=STAGING_SECONDS)
-        done = 0
-        async for listed in self._store.list(f"{STAGING}/"):
-            if listed.changed_at < oldest:
-                await self._store.delete(listed.key)
-                done += 1
-        return done
+        async with self._database.writing() as connection:
+            done = await uploads.forget_open(connection, before=to_milliseconds(oldest))
+            needed = await uploads.under_way(connection, since=to_milliseconds(oldest))
+        for place in (STAGING, JOINED):
+            async for listed in self._store.list(f"{place}/"):
+                owner = str(listed.key).removeprefix(f"{place}/").partition("-")[0]
+                if listed.changed_at < oldest and owner not in needed:
+                    await self._store.delete(listed.key)
+                    done += 1
+        return done + await self._store.forget_unfinished(before=oldest)

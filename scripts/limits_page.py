@@ -46,6 +46,9 @@ GIVES = {
     "MAX_PACK_CONTENT_BYTES": INVALID,
     "MAX_PACKS": INVALID,
     "MAX_TREE_REPORTED": "nothing: the answer names no more",
+    "UPLOAD_PART_BYTES": f"{LIMIT}; a shorter one {INVALID}",
+    "MAX_UPLOAD_URLS": "nothing: asking again gives the next ones",
+    "URL_SECONDS": "the store's own 403 afterwards; asking again gives a new one",
 }
 
 

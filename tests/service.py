@@ -29,6 +29,7 @@ from artifacts.storage.protocol import ObjectStore
 from artifacts.trees.checking import Checker
 from artifacts.trees.taking import CHECK
 from artifacts.upkeep import Upkeep
+from artifacts.uploads import JOIN, Joiner
 from provenance.attest import Attester
 from provenance.signers.local import LocalSigner
 
@@ -87,6 +88,14 @@ class Service:
     async def read_back(self) -> int:
         """Let the worker take what is on its queue."""
         return await self._labour("hash", self.upkeep.read_back)
+
+    async def check_trees(self) -> int:
+        """Let the worker check the trees that are on its queue."""
+        return await self._labour(CHECK, Checker(self.database, self.store, self.clock).check)
+
+    async def join_uploads(self) -> int:
+        """Let the worker join the uploads that are on its queue."""
+        return await self._labour(JOIN, Joiner(self.database, self.store, self.clock).join)
 
     @property
     def upkeep(self) -> Upkeep:

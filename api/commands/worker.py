@@ -44,14 +44,21 @@ async def _work(settings: Settings) -> None:
     from artifacts.trees.checking import Checker
     from artifacts.trees.taking import CHECK
     from artifacts.upkeep import Upkeep
+    from artifacts.uploads import JOIN, Joiner
 
     stop = stopped_by_signals()
     clock = SystemClock()
     database, store = wiring.open_database(settings), wiring.open_store(settings)
     upkeep = Upkeep(database, store, clock)
     labourer = Labourer(database, clock, HASH, owner_name(), upkeep.read_back, log_failed_job)
+    checker = Checker(database, store, clock)
+    looker = Labourer(database, clock, CHECK, owner_name(), checker.check, log_failed_job, at_once=1)
+    joiner = Joiner(database, store, clock)
+    joins = Labourer(database, clock, JOIN, owner_name(), joiner.join, log_failed_job, at_once=1)
     try:
-        await asyncio.gather(labourer.run(stop), _tidy_now_and_then(upkeep, stop))
+        await asyncio.gather(
+            labourer.run(stop), looker.run(stop), joins.run(stop), _tidy_now_and_then(upkeep, stop)
+        )
     finally:
         await database.close()
 

@@ -12,6 +12,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, Protocol, TypeVar
 
 import boto3  # type: ignore[import-untyped]  # it has no types
@@ -196,6 +197,12 @@ class Bucket:
                 client.close()
 
 
+@cache
+def _models() -> Any:  # Any: boto3 makes its classes at run time
+    # A session holds the description of the whole service, parsed: half a second, once.
+    return boto3.session.Session()
+
+
 def _client(access: Access, endpoint: str | None) -> Any:
     config = Config(
         signature_version="s3v4",
@@ -209,7 +216,7 @@ def _client(access: Access, endpoint: str | None) -> Any:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return boto3.session.Session().client(
+    return _models().client(
         "s3",
         endpoint_url=endpoint,
         region_name=access.region,

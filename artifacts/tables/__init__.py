@@ -10,6 +10,7 @@ from artifacts.tables.evidence import attestation, attestation_subject
 from artifacts.tables.steps import run, step, step_dep, step_input, step_ledger, step_output
 from artifacts.tables.tenancy import idempotency, project, token
 from artifacts.tables.trees import location, pack, tree, tree_claim, tree_part
+from artifacts.tables.uploads import upload
 from artifacts.tables.work import queue
 
 __all__ = [
@@ -35,4 +36,5 @@ __all__ = [
     "tree",
     "tree_claim",
     "tree_part",
+    "upload",
 ]

@@ -1,0 +1,238 @@
+"""Resumable uploads over both kinds of store: parts in, one checked blob out."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from artifacts import layout
+from artifacts.digest import Digest
+from artifacts.limits import STAGING_SECONDS, UPLOAD_PART_BYTES
+from tests.fakes.s3.server import a_fake_s3
+from tests.s3 import store_over
+from tests.service import Service, a_service
+
+MIB = 1 << 20
+SMALL = b"a few bytes"
+
+
+@pytest.fixture(params=["directory", "s3"])
+async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Service]:
+    """A service over each store; the one over S3 hands out URLs."""
+    if request.param == "directory":
+        async with a_service(tmp_path) as built:
+            yield built
+        return
+    with a_fake_s3() as fake:
+        store = store_over(fake)
+        async with a_service(tmp_path, kept_in=store) as built:
+            yield built
+        store.close()
+
+
+@pytest.fixture
+async def client(service: Service) -> AsyncIterator[httpx2.AsyncClient]:
+    async with service.client() as made:
+        yield made
+
+
+async def announce(client: httpx2.AsyncClient, content: bytes, **other: object) -> dict[str, object]:
+    body = {"size": len(content), "digest": f"sha256:{hashlib.sha256(content).hexdigest()}", **other}
+    answer = await client.post("/v1/blobs/uploads?resumable=1", json=body)
+    assert answer.status_code == 201, answer.text
+    told: dict[str, object] = answer.json()
+    return told
+
+
+async def send(client: httpx2.AsyncClient, told: dict[str, object], content: bytes) -> None:
+    """Send every part the way the answer asks for."""
+    urls = {part["number"]: part["url"] for part in told.get("parts") or []}  # type: ignore[attr-defined]  # JSON
+    for number, start in enumerate(range(0, max(1, len(content)), UPLOAD_PART_BYTES), 1):
+        piece = content[start : start + UPLOAD_PART_BYTES]
+        if urls:
+            async with httpx2.AsyncClient() as outside:
+                answer = await outside.put(urls[number], content=piece)
+                assert answer.status_code == 200, answer.text
+        else:
+            answer = await client.put(f"/v1/blobs/uploads/{told['upload']}/parts/{number}", content=piece)
+            assert answer.status_code == 201, answer.text
+
+
+async def complete(client: httpx2.AsyncClient, told: dict[str, object]) -> httpx2.Response:
+    return await client.post(f"/v1/blobs/uploads/{told['upload']}/complete")
+
+
+async def left(service: Service) -> list[str]:
+    """Whatever is in the two places of unfinished work."""
+    places = [service.store.list("staging/"), service.store.list("joined/")]
+    return [str(one.key) for place in places async for one in place]
+
+
+async def test_a_small_upload_is_there_when_complete_answers(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    told = await announce(client, SMALL)
+    await send(client, told, SMALL)
+    answer = await complete(client, told)
+    assert (answer.status_code, answer.json()["state"]) == (200, "present")
+    fetched = await client.get(f"/v1/blobs/{answer.json()['digest']}")
+    assert fetched.content == SMALL
+    assert await left(service) == []
+
+
+@pytest.mark.parametrize("size", [2 * MIB, UPLOAD_PART_BYTES, UPLOAD_PART_BYTES + 5])
+async def test_a_large_upload_is_there_when_the_worker_has_read_it(
+    service: Service, client: httpx2.AsyncClient, size: int
+) -> None:
+    content = secrets.token_bytes(size)
+    told = await announce(client, content)
+    await send(client, told, content)
+    answer = await complete(client, told)
+    assert (answer.status_code, answer.json()["state"]) == (202, "checking")
+    assert (await client.get(f"/v1/blobs/{told['digest']}")).status_code == 404
+    assert await service.join_uploads() == 1
+    answer = await complete(client, told)
+    assert (answer.status_code, answer.json()["state"]) == (200, "present")
+    assert (await client.get(f"/v1/blobs/{told['digest']}")).content == content
+    assert await left(service) == []
+    receipt = await service.store.read(layout.receipt("default", Digest.of(content), "worker"))
+    assert b'"kind":"worker"' in receipt
+
+
+async def test_other_bytes_than_announced_are_refused_for_ever(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    told = await announce(client, SMALL)
+    await send(client, told, SMALL.upper())
+    for _ in range(2):
+        answer = await complete(client, told)
+        assert (answer.status_code, answer.json()["type"].partition("#")[2]) == (422, "digest-mismatch")
+    assert (await client.get(f"/v1/blobs/{told['digest']}")).status_code == 404
+    looked = (await client.get(f"/v1/blobs/uploads/{told['upload']}")).json()
+    assert looked["state"] == "refused"
+    again = await client.put(f"/v1/blobs/uploads/{told['upload']}/parts/1", content=SMALL)
+    assert again.status_code == 409
+    assert await left(service) == []
+
+
+async def test_a_large_mismatch_is_refused_by_the_worker(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    content = secrets.token_bytes(3 * MIB)
+    told = await announce(client, content)
+    await send(client, told, content[::-1])
+    assert (await complete(client, told)).status_code == 202
+    await service.join_uploads()
+    assert (await complete(client, told)).status_code == 422
+    assert await service.store.size(layout.blob("default", Digest.of(content))) is None
+    assert await left(service) == []
+
+
+async def test_what_has_arrived_can_be_asked_and_the_rest_sent_later(client: httpx2.AsyncClient) -> None:
+    content = secrets.token_bytes(UPLOAD_PART_BYTES + 100)
+    told = await announce(client, content)
+    path = f"/v1/blobs/uploads/{told['upload']}"
+    await client.put(f"{path}/parts/2", content=content[UPLOAD_PART_BYTES:])
+    looked = (await client.get(path)).json()
+    assert (looked["received"], looked["state"], looked["part_size"]) == ([2], "open", UPLOAD_PART_BYTES)
+    refused = await complete(client, told)
+    assert (refused.status_code, refused.json()["missing"]) == (409, [1])
+    repeated = await client.put(f"{path}/parts/2", content=content[UPLOAD_PART_BYTES:])
+    assert repeated.status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("number", "piece", "status"),
+    [(0, b"", 422), (2, b"x", 422), (1, SMALL[:-1], 422), (1, SMALL + b"x", 413)],
+)
+async def test_a_part_that_does_not_fit_is_refused(
+    service: Service, client: httpx2.AsyncClient, number: int, piece: bytes, status: int
+) -> None:
+    told = await announce(client, SMALL)
+    answer = await client.put(f"/v1/blobs/uploads/{told['upload']}/parts/{number}", content=piece)
+    assert answer.status_code == status
+    assert await left(service) == []
+
+
+async def test_a_part_with_another_digest_than_declared_is_refused(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    told = await announce(client, SMALL)
+    declared = base64.b64encode(hashlib.sha256(b"other").digest()).decode()
+    answer = await client.put(
+        f"/v1/blobs/uploads/{told['upload']}/parts/1",
+        content=SMALL,
+        headers={"Content-Digest": f"sha-256=:{declared}:"},
+    )
+    assert answer.status_code == 422
+    assert await left(service) == []
+
+
+async def test_another_project_sees_no_upload(service: Service, client: httpx2.AsyncClient) -> None:
+    told = await announce(client, SMALL)
+    await send(client, told, SMALL)
+    async with service.client("cpt_other") as stranger:
+        path = f"/v1/blobs/uploads/{told['upload']}"
+        assert (await stranger.get(path)).status_code == 404
+        assert (await stranger.post(f"{path}/complete")).status_code == 404
+        assert (await stranger.put(f"{path}/parts/1", content=SMALL)).status_code == 404
+    await complete(client, told)
+    async with service.client("cpt_other") as stranger:
+        assert (await stranger.get(f"/v1/blobs/{told['digest']}")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"size": -1, "digest": "sha256:" + "0" * 64},
+        {"size": 1, "digest": "sha256:00"},
+        {"size": 1, "digest": "sha512:" + "0" * 128},
+        {"size": 2**40, "digest": "sha256:" + "0" * 64},
+        {"size": 1},
+        {"size": "1", "digest": "sha256:" + "0" * 64},
+        {"size": 1, "digest": "sha256:" + "0" * 64, "more": 1},
+    ],
+)
+async def test_an_announcement_that_means_nothing_is_refused(
+    client: httpx2.AsyncClient, body: dict[str, object]
+) -> None:
+    answer = await client.post("/v1/blobs/uploads?resumable=1", json=body)
+    assert answer.status_code == 422
+
+
+async def test_uploads_that_nobody_finished_are_swept_and_others_are_not(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    service.clock.moment = datetime.now(UTC)
+    stale = await announce(client, SMALL)
+    await send(client, stale, SMALL)
+    checking = await announce(client, bytes(2 * MIB))
+    await send(client, checking, bytes(2 * MIB))
+    await complete(client, checking)
+    service.clock.advance(STAGING_SECONDS + 60)
+    await service.upkeep.tidy()
+    assert (await client.get(f"/v1/blobs/uploads/{stale['upload']}")).status_code == 404
+    assert await left(service) == [f"staging/{checking['upload']}-00001"]
+    await service.join_uploads()
+    assert (await client.get(f"/v1/blobs/{checking['digest']}")).content == bytes(2 * MIB)
+
+
+async def test_bytes_that_were_stored_before_are_read_again_and_not_replaced(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    key = layout.blob("default", Digest.of(SMALL))
+    await service.store.put(key, b"damaged bits")
+    told = await announce(client, SMALL)
+    await send(client, told, SMALL)
+    assert (await complete(client, told)).status_code == 202
+    await service.join_uploads()
+    answer = await complete(client, told)
+    assert (answer.status_code, "damaged" in answer.json()["detail"]) == (422, True)
+    assert (await client.get(f"/v1/blobs/{told['digest']}")).status_code == 404
