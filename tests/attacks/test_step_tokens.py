@@ -144,15 +144,17 @@ async def test_a_step_token_ends_on_the_second(service: Service, client: httpx2.
     assert remains(service.folder / "data").changed(before) == set()
 
 
-async def test_a_second_step_cannot_take_over_a_token_in_use(
+async def test_a_token_that_two_steps_claim_speaks_for_neither(
     service: Service, client: httpx2.AsyncClient
 ) -> None:
-    """Whoever learns the hash of a token cannot make it speak for, or lock it out of, a step."""
+    """Whoever learns the hash of a token can lock its step out, and never speak or be spoken for."""
     step = await begin(client)
-    body = {"token_sha256": sha256(step.token.encode()), "name": "squatter"}
+    body = {"id": an_id(), "token_sha256": sha256(step.token.encode()), "name": "squatter"}
     async with service.client(TOKENS["other"]) as neighbour:
-        for caller in (client, neighbour):
-            await caller.post("/v1/steps", json={**body, "id": an_id()})
-            await caller.post("/v1/steps", json={**body, "id": "00000000000000000000000000"})
+        assert (await neighbour.post("/v1/steps", json=body)).status_code == 201
+    before = remains(service.folder / "data")
     async with service.client(step.token) as caller:
-        assert (await caller.put(f"{step.url}/outputs/x", content=b"x")).status_code == 201
+        for url in (step.url, f"/v1/steps/{body['id']}"):
+            assert_problem(await caller.put(f"{url}/outputs/x", content=b"x"), 401, "unauthenticated")
+            assert_problem(await caller.get(url), 401, "unauthenticated")
+    assert remains(service.folder / "data").changed(before) == set()
