@@ -86,7 +86,10 @@ def test_without_a_service_the_command_runs_and_its_status_counts(
     assert (done.returncode, done.stdout) == (status, "ran\n")
     assert (place / "made").exists()
     assert "custody: warning:" in done.stderr
-    assert "without being recorded" in done.stderr
+    assert "the record is kept on this machine" in done.stderr
+    alone = offline("run", "--no-spool", "--", "sh", "-c", f"exit {status}", CUSTODY_URL=url)
+    assert alone.returncode == status
+    assert "without being recorded" in alone.stderr
 
 
 def test_a_service_that_accepts_and_says_nothing_does_not_hold_the_build_for_ever(
@@ -132,7 +135,8 @@ def test_a_service_that_dies_under_the_command_is_a_warning_or_with_require_an_e
         _, err = child.communicate(timeout=90)
     assert child.returncode == status
     assert "custody  project default" in err
-    assert "was not recorded to its end" in err
+    assert "the record is kept on this machine" in err
+    assert "kept    in the spool" in err
     assert (place / "made").read_text() == "made\n"
 
 

@@ -105,9 +105,20 @@ def test_without_a_service_the_program_goes_on(
         assert step.input("x").read_text() == "x"
         step.params(a=1)
         step.output("y").write_text("y")
-        assert step.id is None
     assert (here / "y").read_text() == "y"
+    assert "the step alone is kept on this machine" in capsys.readouterr().err
+    spool = here.parent / "home/.local/state/custody/spool/entries"
+    assert [one.name for one in spool.iterdir()] == [step.id]
+
+
+def test_without_any_service_configured_nothing_is_kept(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with custody.step("alone") as step:
+        step.output("y").write_text("y")
+        assert step.id is None
     assert "the step alone is not recorded" in capsys.readouterr().err
+    assert not (here.parent / "home/.local").exists()
 
 
 def test_without_a_service_a_reference_cannot_be_read(here: Path) -> None:

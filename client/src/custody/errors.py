@@ -6,6 +6,7 @@ ClientError
 ├── ContentError         a file is missing, unreadable, changing or not what it should be (1)
 └── ServiceError         no usable answer from the service (4)
     ├── UnreachableError     nothing answered
+    │   └── SpoolFullError       and there is no room to keep the step until something does
     └── RefusedError         the service answered with a problem document
 """
 
@@ -57,6 +58,10 @@ class ServiceError(ClientError):
 
 class UnreachableError(ServiceError):
     """Nothing answered at the address of the service."""
+
+
+class SpoolFullError(UnreachableError):
+    """Nothing answered, and the spool has no room for the step."""
 
 
 class RefusedError(ServiceError):

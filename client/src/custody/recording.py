@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from custody import __version__
 from custody.bodies import Content
 from custody.contents import HashedFile, hashed
-from custody.errors import ContentError, PolicyError, RefusedError
+from custody.errors import ContentError, PolicyError, RefusedError, ServiceError
 from custody.ids import new_step_token, new_ulid
 from custody.service import Service
+from custody.spool.draft import Draft
+from custody.spool.enduring import SPOOLED, Absence, Enduring
+from custody.spool.location import Spool
 from custody.transport import STEADY, Transport
 from custody.wire import Document, listed, text
 
@@ -22,6 +25,7 @@ LONGEST_STEP = 86_400
 """Seconds after which the service gives up on a step: as many as it allows, training takes long."""
 
 NOT_STORED = "not stored"
+KEPT = "kept here"
 _MISMATCH = "digest-mismatch"
 _ABOUT_THIS_FILE = (409, 413, 415, 422)
 
@@ -52,17 +56,43 @@ class Kept:
         return self.how != NOT_STORED
 
 
+@dataclass(frozen=True, slots=True)
+class Endurance:
+    """What a step needs to outlive its service."""
+
+    draft: Draft
+    absence: Absence
+
+
 class Recording:
     """A begun step. Everything after begin is done with the step's own token."""
 
-    def __init__(self, project: Service, step_id: str, token: str, page: Document) -> None:
-        self._project = project
+    def __init__(
+        self, project: Service, step_id: str, token: str, page: Document, endurance: Endurance | None = None
+    ) -> None:
         # Once begun, what would be lost is worth waiting for a service that restarts.
         project.transport.patience = STEADY
         self.step_id = step_id
         self.token = token
         self.page = page
-        self._own = Service(Transport(project.shown, token, patience=STEADY))
+        self._endurance = endurance
+        own = Transport(project.shown, token, patience=STEADY)
+        if endurance is None:
+            self._project, self._own = project, Service(own)
+        else:
+            draft, absence = endurance.draft, endurance.absence
+            self._project = Enduring(project.transport, draft, absence)
+            self._own = Enduring(own, draft, absence)
+
+    @property
+    def absence(self) -> ServiceError | None:
+        """Why the service is gone, or None while it is there."""
+        return None if self._endurance is None else self._endurance.absence.reason
+
+    @property
+    def spooled(self) -> bool:
+        """Whether the step waits on this machine to be delivered."""
+        return text(self.page, "state") == SPOOLED
 
     @property
     def project(self) -> str:
@@ -107,7 +137,7 @@ class Recording:
     def keep_bytes(self, name: str, content: Content, sha256: str) -> Kept:
         """Upload a byproduct: a log, a list."""
         stored = self._own.put_output(self.step_id, name, content, sha256, role="byproduct")
-        return Kept(name, stored, content.size, "stored")
+        return Kept(name, stored, content.size, self._how())
 
     def finish(self, ending: Mapping[str, object]) -> Document:
         """Finish the step and wait a little for its signature."""
@@ -122,8 +152,10 @@ class Recording:
         return PolicyError(reasons[-1] if reasons else "the service refused the step")
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Drop the connection, and what of the step did not reach the spool whole."""
         self._own.transport.close()
+        if self._endurance is not None:
+            self._endurance.draft.close()
 
     def _refer(self, produced: Sequence[Produced], found: dict[str, Kept]) -> None:
         references = [{"name": one.name, "digest": {"sha256": one.file.sha256}} for one in produced]
@@ -152,17 +184,32 @@ class Recording:
         stored = self._own.put_output(self.step_id, name, file.content(), file.sha256)
         # The service has what was hashed; that the file went on changing is worth a line.
         trouble = "changed while it was uploaded; stored is what it was before" if file.changed() else None
-        return Kept(name, stored, file.size, "stored", trouble)
+        return Kept(name, stored, file.size, self._how(), trouble)
+
+    def _how(self) -> str:
+        return "stored" if self.absence is None else KEPT
 
 
-def begin(project: Service, facts: Mapping[str, object], *, run: str | None) -> Recording:
+def begin(
+    project: Service,
+    facts: Mapping[str, object],
+    *,
+    run: Mapping[str, str] | None,
+    spool: Spool | None = None,
+) -> Recording:
     """Begin a step that is described by `facts`.
 
     Id and token are chosen here and the service learns only the hash of the token, so a
     repeated request finds the same step and nobody who reads the database can write to it.
 
+    Args:
+        project: The service.
+        facts: The members of begin.
+        run: What finds the run it belongs to, or None for a run of its own.
+        spool: Where the step goes if the service is away now or later.
+
     Raises:
-        ServiceError: The service did not take it.
+        ServiceError: The service did not take it, or is away and there is no spool.
     """
     step_id, token = new_ulid(), new_step_token()
     body: dict[str, object] = {
@@ -172,7 +219,15 @@ def begin(project: Service, facts: Mapping[str, object], *, run: str | None) -> 
         "client": f"custody/{__version__}",
         "expires_in": LONGEST_STEP,
     }
-    if run is not None:
-        body["run"] = run
-    page = project.begin(body)
-    return Recording(project, step_id, token, page)
+    endurance = None if spool is None else Endurance(Draft(spool, project.shown, body, run), Absence())
+    try:
+        if run is not None:
+            body["run"] = project.run_named(run)
+            if endurance is not None:
+                endurance.draft.found_run(str(body["run"]))
+        page = project.begin(body)
+    except ServiceError as error:
+        if endurance is None or not endurance.absence.noted(error):
+            raise
+        page = {"id": step_id}
+    return Recording(project, step_id, token, page, endurance)

@@ -81,6 +81,10 @@ class Service:
         """Finish a step and wait up to `wait` seconds for its signature."""
         return self._post(f"/v1/steps/{_quoted(step_id)}/finish?wait={wait}", ending)
 
+    def record_whole(self, step: Mapping[str, object]) -> Document:
+        """Record a finished step in one request. Safe to repeat: the id is the caller's."""
+        return self._post("/v1/records", step)
+
     def missing(self, digests: Sequence[str]) -> set[str]:
         """Return those of `digests` whose bytes this project has not proven."""
         found: set[str] = set()

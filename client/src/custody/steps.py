@@ -35,12 +35,14 @@ from custody.recording import Kept, Produced, Recording, begin
 from custody.references import looks_like_reference, parse
 from custody.service import Service
 from custody.settings import load
+from custody.spool.location import find_spool
 from custody.surroundings import look_around, masked
 from custody.terminal import warn
 from custody.transport import BRIEF, Patience
 from custody.wire import Document
 
 Scalar: TypeAlias = str | bool | int | float
+KEPT_HINT = "custody flush delivers it"
 
 
 class Step:
@@ -55,6 +57,7 @@ class Step:
         self._project = project
         self._recording = recording
         self._require = require
+        self._away_at_begin = recording is not None and recording.absence is not None
         self._root = str(Path.cwd())
         self._outputs: dict[str, str] = {}
         self.parameters: dict[str, str | bool | int] = {}
@@ -160,6 +163,11 @@ class Step:
         refusal = recording.refusal()
         if refusal is not None:
             trouble.append(refusal)
+        if recording.spooled and recording.absence is not None:
+            if self._require and outcome == "succeeded":
+                trouble.append(recording.absence)
+            elif not self._away_at_begin:
+                warn(f"{recording.absence.message}; the step {self.name} is kept on this machine", KEPT_HINT)
         for error in trouble:
             self._regret(error)
         if trouble and self._require and outcome == "succeeded":
@@ -219,19 +227,22 @@ def _begin(name: str, run: str | None, *, require: bool) -> tuple[Service | None
     try:
         project = service(load(os.environ), patience=Patience() if require else BRIEF)
         query = None if run is None else {"id" if is_ulid(run) else "name": run}
-        run_id = project.run_named(query) if query else None
         around = look_around(str(Path.cwd()), os.environ)
         command = redact_arguments(
             [Path(sys.argv[0]).name or "python", *sys.argv[1:]], secret_values(os.environ)
         )
         facts = {"name": name, "command": [wire_name(word).text for word in command], **around.facts}
-        recording = begin(project, facts, run=run_id)
+        recording = begin(project, facts, run=query, spool=find_spool(os.environ))
         recording.add_inputs(around.changes)
+        if recording.absence is not None and require:
+            raise recording.absence
     except ClientError as error:
         if require:
             raise
         warn(f"{error.message}; the step {name} is not recorded", error.hint)
         return project, None
+    if recording.absence is not None:
+        warn(f"{recording.absence.message}; the step {name} is kept on this machine", KEPT_HINT)
     return project, recording
 
 

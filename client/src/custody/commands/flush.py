@@ -62,18 +62,23 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _flush(chosen: argparse.Namespace, spool: Spool) -> int:
     from custody.commands.access import service, settings
-    from custody.spool.flushing import Flush
+    from custody.spool.flushing import Flush, clear
     from custody.terminal import note
 
-    if not spool.waiting():
+    if not spool.entries.exists():
         _report(chosen, ())
         return exits.OK
     spool.open()
     wait = lambda: note("custody  another custody flush is under way; waiting for it")  # noqa: E731 - one use
-    with service(settings(chosen)) as remote, spool.alone("flushing", waiting=wait):
-        flush = Flush(spool, remote, keep_going=chosen.keep_going)
-        _report(chosen, flush.run())
-        return flush.status
+    with spool.alone("flushing", waiting=wait):
+        clear(spool)
+        if not spool.waiting():
+            _report(chosen, ())
+            return exits.OK
+        with service(settings(chosen)) as remote:
+            flush = Flush(spool, remote, keep_going=chosen.keep_going)
+            _report(chosen, flush.run())
+            return flush.status
 
 
 def _rehearse(chosen: argparse.Namespace, spool: Spool) -> int:

@@ -37,6 +37,7 @@ class Plan:
     cache: bool
     allow_secrets: bool
     json: bool
+    spool: bool = True
 
     def run_query(self) -> dict[str, str] | None:
         """Return what finds the run that was named, or None if none was."""
@@ -67,6 +68,7 @@ def plan_of(chosen: argparse.Namespace) -> Plan:
         cache=not chosen.no_cache,
         allow_secrets=chosen.allow_secrets,
         json=chosen.json,
+        spool=not chosen.no_spool,
     )
 
 

@@ -13,12 +13,19 @@ from custody.wire import Document, listed, text
 SHOWN = 20
 """Lines of inputs or outputs that are shown; the rest is counted."""
 
+SPOOLED = "kept    in the spool; custody flush delivers it"
+
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def header(project: str, source: str, address: str) -> str:
     """Return the first line: who, where, which trust."""
-    parts = [f"project {project}", source, "builder local, reported by this machine", address]
+    parts = [
+        f"project {project}" if project else "",
+        source,
+        "builder local, reported by this machine",
+        address,
+    ]
     return "custody  " + " · ".join(plain(part) for part in parts if part)
 
 

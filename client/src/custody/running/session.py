@@ -24,6 +24,8 @@ from custody.running.log import StepLog
 from custody.running.plan import Plan
 from custody.running.scene import Scene, look_around
 from custody.settings import load
+from custody.spool.enduring import SPOOLED
+from custody.spool.location import find_spool
 from custody.terminal import complain, note, plain, say, warn
 from custody.transport import BRIEF, Patience
 from custody.wire import Document
@@ -39,6 +41,7 @@ class Session:
     kept: list[Kept] = field(default_factory=list)
     log: Kept | None = None
     trouble: list[ClientError] = field(default_factory=list)
+    begun_at: str | None = None
 
     def run(self) -> int:
         """Run the command and record it; return the exit status."""
@@ -47,8 +50,9 @@ class Session:
         own = () if self.recording is None else (self.recording.token,)
         log = StepLog(Redactor((*self.scene.secrets, *own)))
         try:
-            began_at, status = clock.now(), run_child(self.plan.command, self._environment(), log)
-            ending = _ending(status, began_at)
+            self.begun_at = clock.now()
+            status = run_child(self.plan.command, self._environment(), log)
+            ending = _ending(status, self.begun_at)
             if self.recording is not None:
                 self._conclude(self.recording, log, ending)
         finally:
@@ -63,15 +67,25 @@ class Session:
             settings = load(os.environ, url=self.plan.url)
             patience = Patience() if self.plan.require else BRIEF
             project = service(settings, patience=patience)
-            query = self.plan.run_query()
-            run = project.run_named(query) if query else None
-            self.recording = begin(project, self.scene.facts, run=run)
+            spool = find_spool(os.environ) if self.plan.spool else None
+            self.recording = begin(project, self.scene.facts, run=self.plan.run_query(), spool=spool)
             self.recording.add_inputs(self.scene.inputs)
         except ClientError as error:
             if self.plan.require:
                 raise
             self.recording = None
             self._regret(error, "the command runs without being recorded")
+            return
+        self._mind_absence(self.recording)
+
+    def _mind_absence(self, recording: Recording) -> None:
+        """Say once that the service is away; with --require nothing is begun without it."""
+        if recording.absence is None or recording.absence in self.trouble:
+            return
+        if self.plan.require and self.begun_at is None:
+            recording.close()
+            raise recording.absence
+        self._regret(recording.absence, "the record is kept on this machine")
 
     def _announce(self) -> None:
         for name, reason in self.scene.refused.items():
@@ -101,8 +115,13 @@ class Session:
         self._keep_log(recording, log)
         report.show_outputs([one for one in self.kept if one.stored])
         for one in self.trouble:
-            warn(one.message, one.hint)
+            if one is not recording.absence:  # that was said at once
+                warn(one.message, one.hint)
         page = recording.finish(ending)
+        self._mind_absence(recording)
+        if recording.spooled:
+            note(report.SPOOLED)
+            return
         report.show_seal(page, time.monotonic() - since)
         refusal = recording.refusal()
         if refusal is not None:
@@ -168,7 +187,8 @@ class Session:
         return {
             **{name: page[name] for name in wanted if name in page},
             **ending,
-            "recorded": page.get("state") not in (None, "open"),
+            "recorded": page.get("state") not in (None, "open", SPOOLED),
+            "spooled": page.get("state") == SPOOLED,
             "inputs": self.scene.inputs,
             "outputs": [_shown(one) for one in self.kept],
             "log": _shown(self.log) if self.log else None,
