@@ -13,6 +13,7 @@ from artifacts.queries.attestations import AttestationRow
 from artifacts.queries.lineage import TracedRef, TracedStep
 
 _MAX_REFS = 20_000
+"""Inputs of all steps of one trace together, and likewise outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +29,21 @@ class TracedLevel:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The steps around an artifact, nearest first; `truncated` when there were more."""
+    """The steps around an artifact, nearest first; `truncated` when there were more steps or references."""
 
     steps: tuple[TracedLevel, ...]
     truncated: bool
 
 
-async def trace(connection: AsyncConnection, project: str, root: Digest, *, up: bool, depth: int) -> Trace:
+async def trace(
+    connection: AsyncConnection,
+    project: str,
+    root: Digest,
+    *,
+    up: bool,
+    depth: int,
+    most_refs: int = _MAX_REFS,
+) -> Trace:
     """Follow the artifact `root` through at most `depth` levels of steps.
 
     Up: the steps that made it, those that made what they used, and so on. Down: the
@@ -56,17 +65,24 @@ async def trace(connection: AsyncConnection, project: str, root: Digest, *, up: 
         truncated = len(new) > room
         frontier = new[:room]
         levels |= dict.fromkeys(frontier, level)
-    return Trace(await _described(connection, project, levels), truncated)
+    ids = list(levels)
+    inputs = await lineage.inputs(connection, project, ids, limit=most_refs + 1)
+    outputs = await lineage.outputs(connection, project, ids, limit=most_refs + 1)
+    # Whoever asks what an artifact was made from must learn that the list is not whole.
+    truncated = truncated or max(len(inputs), len(outputs)) > most_refs
+    steps = await _described(connection, project, levels, inputs[:most_refs], outputs[:most_refs])
+    return Trace(steps, truncated)
 
 
 async def _described(
-    connection: AsyncConnection, project: str, levels: dict[str, int]
+    connection: AsyncConnection,
+    project: str,
+    levels: dict[str, int],
+    consumed: list[TracedRef],
+    produced: list[TracedRef],
 ) -> tuple[TracedLevel, ...]:
     ids = list(levels)
-    if not ids:
-        return ()
-    inputs = _grouped(await lineage.inputs(connection, project, ids, limit=_MAX_REFS))
-    outputs = _grouped(await lineage.outputs(connection, project, ids, limit=_MAX_REFS))
+    inputs, outputs = _grouped(consumed), _grouped(produced)
     signed: dict[str, list[AttestationRow]] = {}
     for row in await attestations.of_steps(connection, project, ids):
         signed.setdefault(row.step, []).append(row)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import httpx2
 import pytest
 
+from artifacts.digest import Digest
 from artifacts.identifiers import new_ulid
+from provenance.lineage import trace
 from tests.service import Service, reference, sha256
 
 COMMIT = "ab" * 20
@@ -55,6 +57,18 @@ async def test_an_artifact_page_tells_who_made_and_who_used_it(
     assert page["stored"] is False
     assert [one["name"] for one in page["references"]] == ["part"]
     assert [one["step"] for one in page["attestations"]] == [steps[1]["id"]]
+
+
+async def test_a_trace_says_when_it_does_not_name_every_reference(service: Service) -> None:
+    async with service.client() as client:
+        inputs = [reference(b"%d" % number, name=str(number)) for number in range(3)]
+        await record(service, client, "many", inputs=inputs, **out(b"made"))
+    root = Digest.of(b"made")
+    async with service.database.reading() as connection:
+        whole = await trace(connection, "default", root, up=True, depth=5, most_refs=3)
+        part = await trace(connection, "default", root, up=True, depth=5, most_refs=2)
+    assert (len(whole.steps[0].inputs), whole.truncated) == (3, False)
+    assert (len(part.steps[0].inputs), part.truncated) == (2, True)
 
 
 async def test_lineage_goes_up_to_the_commit_and_down_to_the_image(
