@@ -7,7 +7,6 @@ import io
 import threading
 from collections import deque
 from collections.abc import Callable
-from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, Protocol
 
 from custody.bodies import Content
@@ -17,8 +16,6 @@ MAX_LOG = 16 * 1024 * 1024
 
 MAX_LINE = 64 * 1024
 """Bytes of a line without end that are held back; a longer one may be cut by the other stream."""
-
-_IN_MEMORY = 1024 * 1024
 
 _PIECE = 4096
 _BLOCK_BEGINS, _BLOCK_ENDS = b"-----BEGIN", b"-----END"
@@ -37,7 +34,7 @@ class Masking(Protocol):
 class StepLog:
     """Everything a step wrote, first half and last half if it was too much.
 
-    Secrets are masked before anything is kept, so none reaches the disk. Whole lines of
+    Secrets are masked before anything is kept, and nothing reaches the disk. Whole lines of
     both streams go through one mask, in the order in which they were written.
     Safe for the two threads that read standard output and standard error.
     """
@@ -46,9 +43,8 @@ class StepLog:
         self._mask = mask
         self._half = limit // 2
         self._lock = threading.Lock()
-        # Not a `with`: the file lives as long as the log, and `close` ends both.
-        self._head: SpooledTemporaryFile[bytes] = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 - see above
-        self._head_size = 0
+        # In memory, because a full disk must not become a broken pipe of the command.
+        self._head = bytearray()
         self._tail: deque[bytes] = deque()
         self._tail_size = 0
         self._dropped = 0
@@ -60,14 +56,13 @@ class StepLog:
     def content(self) -> tuple[Content, str]:
         """Return what was kept and its sha256 in hex; nothing may be written afterwards."""
         self._store(self._mask.flush())
-        self._head.seek(0)
-        written = self._head.read() + self._marker() + b"".join(self._tail)
+        written = b"".join((self._head, self._marker(), *self._tail))
         opened: Callable[[], BinaryIO] = lambda: io.BytesIO(written)  # noqa: E731 - the type is needed
         return Content(len(written), opened), hashlib.sha256(written).hexdigest()
 
     def close(self) -> None:
         """Forget everything."""
-        self._head.close()
+        self._head.clear()
         self._tail.clear()
 
     def _marker(self) -> bytes:
@@ -82,9 +77,8 @@ class StepLog:
     def _store(self, masked: bytes) -> None:
         for start in range(0, len(masked), _PIECE):
             piece = masked[start : start + _PIECE]
-            if not self._tail and (room := self._half - self._head_size) > 0:
-                self._head.write(piece[:room])
-                self._head_size += len(piece[:room])
+            if not self._tail and (room := self._half - len(self._head)) > 0:
+                self._head += piece[:room]
                 piece = piece[room:]
             if piece:
                 self._tail.append(piece)
