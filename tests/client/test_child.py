@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from custody.running.streams import LINGER_MOST
+
 # Runs a command as `custody run` does, with the descriptors of a real process.
 DRIVER = textwrap.dedent(
     """
@@ -169,3 +171,28 @@ def test_a_background_child_that_keeps_the_pipe_does_not_keep_us(log: Path) -> N
         child.stderr.close()
         child.stdout.close()
     assert time.monotonic() - before < 10
+
+
+def test_a_background_child_that_goes_on_talking_does_not_keep_us(log: Path) -> None:
+    before = time.monotonic()
+    status, out, err = shell(log, "(for i in $(seq 60); do echo more; sleep 0.4; done) & echo done")
+    assert status == 0
+    assert b"done\n" in out
+    assert b"still holds its output" in err
+    assert time.monotonic() - before < 20
+
+
+def test_a_reader_that_pauses_after_the_end_misses_nothing(log: Path) -> None:
+    # More than the pipe behind us holds, so that the rest waits in the pipe before us.
+    with started(log, "sh", "-c", "head -c 120000 /dev/zero") as child:
+        time.sleep(LINGER_MOST + 1)
+        out, _ = child.communicate(timeout=30)
+    assert len(out) == 120_000
+
+
+def test_a_full_disk_is_not_felt_by_the_command(log: Path) -> None:
+    driver = [sys.executable, "-B", "-c", DRIVER, "/dev/null", "head", "-c", "3000000", "/dev/zero"]
+    # No file can be written at all; pipes can.
+    limited = ["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *driver]
+    done = subprocess.run(limited, capture_output=True, check=False, timeout=30)
+    assert (done.returncode, len(done.stdout)) == (0, 3_000_000)

@@ -11,7 +11,7 @@ from types import FrameType
 
 from custody.running.log import StepLog
 from custody.running.streams import Passage
-from custody.terminal import complain
+from custody.terminal import complain, warn
 
 NOT_FOUND = 127
 NOT_RUNNABLE = 126
@@ -62,6 +62,8 @@ def _attend(child: subprocess.Popen[bytes], log: StepLog) -> int:
     status = child.wait()
     for passage in passages:
         passage.finish()
+    if any(passage.left_talking for passage in passages):
+        warn("something the command started still holds its output, which ends here")
     return status if status >= 0 else 128 - status
 
 
