@@ -28,7 +28,7 @@ from artifacts.clock import Clock, to_milliseconds
 from artifacts.db import Database
 from artifacts.digest import Digest
 from artifacts.errors import CorruptedError, EvidenceError, InvalidInputError, NotFoundError, UnavailableError
-from artifacts.queries import attestations, queue, sealing, steps, trees
+from artifacts.queries import attestations, queue, sealing, steps, trees, uploads
 from artifacts.queries.attestations import AttestationRow
 from artifacts.queries.queue import Job
 from artifacts.record_codec import decode
@@ -36,6 +36,7 @@ from artifacts.records import Record
 from artifacts.steps import StepState
 from artifacts.storage.protocol import ObjectStore
 from provenance import dsse, record_statement, slsa
+from provenance.awaited import hold_for, made_by
 from provenance.bundle import Bundle
 from provenance.predicate import PROVENANCE_V1
 from provenance.seen import labels, trees_of
@@ -123,6 +124,10 @@ class Attester:
         digest = Digest.of(line)
         async with self._database.reading() as connection:
             known = await trees.states(connection, record.project, trees_of(record))
+            sent = await uploads.of_digests(connection, record.project, made_by(record))
+            step = await steps.find_step(connection, record.project, record.step) if sent else None
+        if step is not None:
+            await hold_for(self._store, sent, step)
         seen = await labels(self._store, record, trees=known)
         if slsa.has_provenance(record):
             provenance = slsa.statement(

@@ -14,6 +14,7 @@ import pytest
 
 from artifacts import layout
 from artifacts.digest import Digest
+from artifacts.identifiers import new_ulid
 from artifacts.limits import STAGING_SECONDS, UPLOAD_PART_BYTES
 from tests.fakes.s3.server import a_fake_s3
 from tests.s3 import store_over
@@ -236,3 +237,60 @@ async def test_bytes_that_were_stored_before_are_read_again_and_not_replaced(
     answer = await complete(client, told)
     assert (answer.status_code, "damaged" in answer.json()["detail"]) == (422, True)
     assert (await client.get(f"/v1/blobs/{told['digest']}")).status_code == 404
+
+
+async def finished(client: httpx2.AsyncClient, told: dict[str, object]) -> str:
+    """A finished step that says it made what was announced."""
+    step = new_ulid(datetime.now(UTC))
+    body = {"id": step, "token_sha256": "0" * 64, "name": "build"}
+    assert (await client.post("/v1/steps", json=body)).status_code == 201
+    digest = str(told["digest"]).removeprefix("sha256:")
+    output = {"name": "dist/large.bin", "digest": {"sha256": digest}}
+    assert (await client.post(f"/v1/steps/{step}/outputs", json={"outputs": [output]})).status_code == 200
+    answer = await client.post(f"/v1/steps/{step}/finish", json={"outcome": "succeeded"})
+    assert answer.status_code == 202
+    return step
+
+
+async def sealed(client: httpx2.AsyncClient, step: str) -> tuple[str, str | None]:
+    """The state of a step, and the newest reason in its ledger."""
+    told = (await client.get(f"/v1/steps/{step}")).json()
+    return told["state"], told["ledger"][-1].get("reason")
+
+
+async def test_a_step_waits_sealed_for_bytes_that_are_still_checked(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    content = secrets.token_bytes(2 * MIB)
+    told = await announce(client, content)
+    await send(client, told, content)
+    assert (await complete(client, told)).status_code == 202
+    step = await finished(client, told)
+    await service.sign()
+    state, reason = await sealed(client, step)
+    assert (state, str(reason).partition(":")[0]) == ("sealed", "awaiting bytes")
+    await service.join_uploads()
+    service.clock.advance(1)
+    await service.sign()
+    assert await sealed(client, step) == ("signed", None)
+
+
+async def test_a_step_whose_own_upload_was_wrong_is_refused(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    earlier = await announce(client, SMALL)
+    await send(client, earlier, SMALL.upper())
+    await complete(client, earlier)
+    service.clock.advance(1)
+    content = secrets.token_bytes(2 * MIB)
+    told = await announce(client, content)
+    step = await finished(client, earlier)
+    await service.sign()
+    assert (await sealed(client, step))[0] == "signed", "an upload from before the step is not its own"
+    step = await finished(client, told)
+    again = await announce(client, content)
+    await send(client, again, content[::-1])
+    assert (await complete(client, again)).status_code == 202
+    await service.join_uploads()
+    await service.sign()
+    assert (await sealed(client, step))[0] == "refused"
