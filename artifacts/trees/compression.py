@@ -12,7 +12,7 @@ from typing import Final
 import zstandard
 
 from artifacts.errors import InvalidInputError, LimitExceededError
-from artifacts.limits import MIB
+from artifacts.limits import MAX_FRAME_BYTES, MIB
 
 LEVEL: Final = 3
 _MAGIC: Final = b"\x28\xb5\x2f\xfd"
@@ -34,7 +34,10 @@ def decode(frame: bytes, *, size: int) -> bytes:
 
     Raises:
         InvalidInputError: it is anything else.
+        LimitExceededError: that is too much for a frame.
     """
+    if size > MAX_FRAME_BYTES:
+        raise LimitExceededError(f"a frame unfolds to at most {MAX_FRAME_BYTES} bytes")
     _check_header(frame, window=_SMALL_WINDOW, size=size)
     try:
         content = zstandard.ZstdDecompressor(max_window_size=_SMALL_WINDOW).decompress(

@@ -11,7 +11,7 @@ from artifacts import layout as keys
 from artifacts.content import Content
 from artifacts.db import Database
 from artifacts.digest import Digest
-from artifacts.errors import CorruptedError, NotFoundError
+from artifacts.errors import CorruptedError, InvalidInputError, LimitExceededError, NotFoundError
 from artifacts.limits import MIB
 from artifacts.queries import locations
 from artifacts.storage.protocol import ObjectStore
@@ -70,7 +70,12 @@ class TreeContents:
             return known
         pack = keys.blob(self._project, Digest.sha256(place.pack))
         raw = await self._store.read(pack, start=place.frame_offset, length=place.frame_length)
-        content = await asyncio.to_thread(compression.decode, raw, size=place.frame_size)
+        try:
+            content = await asyncio.to_thread(compression.decode, raw, size=place.frame_size)
+        except (InvalidInputError, LimitExceededError) as error:
+            raise CorruptedError(
+                "the stored content is damaged and is not served", digest=place.digest.hex()
+            ) from error
         self._frames[key] = content
         self._kept += len(content)
         while self._kept > _KEPT_BYTES:
