@@ -153,3 +153,35 @@ def test_floats_are_written_as_text(here: Path) -> None:
     with custody.step("floats") as step:
         step.params(lr=1e-3, epochs=3, fast=True, name="x")
         assert step.parameters == {"lr": "0.001", "epochs": 3, "fast": True, "name": "x"}
+
+
+class Half:
+    """A number as libraries make them: neither float nor int, and nothing that JSON knows."""
+
+    def __float__(self) -> float:
+        return 0.5
+
+    def __str__(self) -> str:
+        return "0.5"
+
+
+class Named(float):
+    """A float that shows more than its digits, as numpy's does."""
+
+    def __repr__(self) -> str:
+        return f"Named({float(self)})"
+
+
+def test_numbers_of_other_libraries_are_written_as_text(here: Path) -> None:
+    with custody.step("numbers") as step:
+        step.params(half=Half(), named=Named(0.25), large=2**60, none=None)  # type: ignore[arg-type]  # that is the point
+        assert step.parameters == {"half": "0.5", "named": "0.25", "large": str(2**60), "none": "None"}
+
+
+def test_a_fault_while_recording_does_not_reach_the_program(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CUSTODY_URL", DEAD)
+    with custody.step("odd") as step:
+        step.output("x" * 300)  # no file system takes such a name, and asking raises
+    assert "the step odd is not recorded completely" in capsys.readouterr().err

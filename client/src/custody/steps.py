@@ -36,6 +36,7 @@ from custody.references import looks_like_reference, parse
 from custody.service import Service
 from custody.settings import load
 from custody.spool.location import find_spool
+from custody.strict_json import MAX_INTEGER
 from custody.surroundings import look_around, masked
 from custody.terminal import warn
 from custody.transport import BRIEF, Patience
@@ -104,11 +105,13 @@ class Step:
     def params(self, **parameters: Scalar) -> None:
         """Record parameters. A float is written as text, because readers disagree about floats.
 
+        So is whatever else JSON has no exact form for: numbers of numpy or beyond 2^53, None.
+
         Raises:
             MisuseError: A parameter is given twice with different values.
         """
         for name, value in parameters.items():
-            written = repr(value) if isinstance(value, float) else value
+            written = _exact(value)
             known = self.parameters.setdefault(name, written)
             if known != written or type(known) is not type(written):
                 raise MisuseError(f"the parameter {name} has two values: {known!r} and {written!r}")
@@ -145,6 +148,11 @@ class Step:
             if self._require and outcome == "succeeded":
                 raise
             self._regret(error)
+        except Exception as error:  # a fault of ours must not become one of the program
+            fault = ClientError(f"{type(error).__name__}: {error}")
+            if self._require and outcome == "succeeded":
+                raise fault from error
+            self._regret(fault)
         finally:
             self._close()
 
@@ -244,6 +252,15 @@ def _begin(name: str, run: str | None, *, require: bool) -> tuple[Service | None
     if recording.absence is not None:
         warn(f"{recording.absence.message}; the step {name} is kept on this machine", KEPT_HINT)
     return project, recording
+
+
+def _exact(value: object) -> str | bool | int:
+    """Return `value` in a form that every reader of JSON reads alike."""
+    if isinstance(value, float):
+        return float.__repr__(value)  # a numpy float would name its type as well
+    if isinstance(value, (bool, str)) or (isinstance(value, int) and abs(value) <= MAX_INTEGER):
+        return value
+    return str(value)
 
 
 def _files(name: str, path: str) -> Iterator[tuple[str, str]]:
