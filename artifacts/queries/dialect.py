@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,9 +26,51 @@ def octets(connection: AsyncConnection, text: sa.ColumnElement[str]) -> sa.Colum
 
 
 async def insert_new(connection: AsyncConnection, table: sa.Table, rows: Sequence[Row]) -> None:
-    """Insert `rows`; those whose key is known stay as they are."""
-    if rows:
-        await connection.execute(insert(connection, table).on_conflict_do_nothing(), rows)
+    """Insert `rows`, which have the same columns; those whose key is known stay as they are."""
+    await _insert_all(connection, table, rows, _adding)
+
+
+async def insert_or_renew(
+    connection: AsyncConnection, table: sa.Table, rows: Sequence[Row], renewed: Renewed
+) -> None:
+    """Insert `rows`, which have the same columns; those whose key is known are renewed as `renewed` says."""
+    await _insert_all(connection, table, rows, renewed)
+
+
+Insert = sqlite.Insert | postgresql.Insert
+Renewed = Callable[[Insert], Insert]
+
+
+def _adding(statement: Insert) -> Insert:
+    return statement.on_conflict_do_nothing()
+
+
+async def _insert_all(
+    connection: AsyncConnection, table: sa.Table, rows: Sequence[Row], on_conflict: Renewed
+) -> None:
+    """Insert by the statement's text: columns here hold plain values that every driver takes as they are.
+
+    SQLAlchemy's own way prepares each value of each row, which was measured as a third of
+    what recording a step costs.
+    """
+    if not rows:
+        return
+    columns = tuple(rows[0])
+    text, order = _written(connection.dialect, table, columns, on_conflict)
+    await connection.exec_driver_sql(text, [tuple([row[name] for name in order]) for row in rows])
+
+
+@lru_cache(maxsize=512)
+def _written(
+    dialect: sa.Dialect, table: sa.Table, columns: tuple[str, ...], on_conflict: Renewed
+) -> tuple[str, tuple[str, ...]]:
+    """The text of an INSERT for `dialect`, and its parameters in their order."""
+    adding = postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
+    compiled = on_conflict(adding).compile(dialect=dialect, column_keys=list(columns))
+    order = compiled.positiontup
+    if order is None or set(order) != set(columns):
+        raise ValueError(f"the statement for {table.name} has parameters of its own")
+    return str(compiled), tuple(order)
 
 
 async def insert_one(connection: AsyncConnection, table: sa.Table, row: Row) -> bool:

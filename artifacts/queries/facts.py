@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.queries.addresses import address
-from artifacts.queries.dialect import insert, insert_new
+from artifacts.queries.dialect import Insert, insert_new, insert_or_renew
 from artifacts.refs import ArtifactRef
 from artifacts.tables import artifact, digest_alias, reference
 
@@ -40,15 +40,17 @@ async def _record_artifacts(
         }
         for project, ref in refs
     }
-    if rows:
-        adding = insert(connection, artifact)
-        renewing = adding.on_conflict_do_update(
-            index_elements=["project", "address"],
-            set_={"named_at": at},
-            where=artifact.c.named_at < at - RENEWAL_MS,
-        )
-        # Sorted, so that two transactions never wait for each other in a circle.
-        await connection.execute(renewing, [rows[key] for key in sorted(rows)])
+    # Sorted, so that two transactions never wait for each other in a circle.
+    await insert_or_renew(connection, artifact, [rows[key] for key in sorted(rows)], _named_again)
+
+
+def _named_again(adding: Insert) -> Insert:
+    named_at = adding.excluded.named_at
+    return adding.on_conflict_do_update(
+        index_elements=["project", "address"],
+        set_={"named_at": named_at},
+        where=artifact.c.named_at < named_at - sa.literal_column(str(RENEWAL_MS)),
+    )
 
 
 RENEWAL_MS = 60_000
