@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from api.quotas import Allowed, Quotas
+from api.rates import Rates
 from artifacts.clock import Clock
 from artifacts.content import Content
 from artifacts.db import Database
@@ -26,20 +28,42 @@ class Parts:
     sealer: Sealer
     content: Content
     reads: Reads
+    quotas: Quotas
+    rates: Rates
+
+
+@dataclass(frozen=True, slots=True)
+class Fences:
+    """What one project or token may take from the others; nothing is limited by default."""
+
+    bytes: Allowed = field(default_factory=Allowed)
+    rate: float | None = None
+    burst: int = 100
 
 
 def assemble(
-    *, public_url: str, hosts: frozenset[str], database: Database, store: ObjectStore, clock: Clock
+    *,
+    public_url: str,
+    hosts: frozenset[str],
+    database: Database,
+    store: ObjectStore,
+    clock: Clock,
+    fences: Fences | None = None,
 ) -> Parts:
     """Put the parts of an api together over one index and one store."""
+    fences = fences or Fences()
+    quotas = Quotas(database, clock, fences.bytes)
+    content = Content(database, store, clock, quotas)
     return Parts(
         public_url=public_url,
         hosts=hosts,
         database=database,
         store=store,
         clock=clock,
-        recorder=Recorder(database, store, clock),
+        recorder=Recorder(database, store, clock, content),
         sealer=Sealer(database, store, clock),
-        content=Content(database, store, clock),
+        content=content,
         reads=Reads(database),
+        quotas=quotas,
+        rates=Rates(clock, rate=fences.rate, burst=fences.burst),
     )

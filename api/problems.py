@@ -23,6 +23,8 @@ STATUSES: Final[Mapping[type[CustodyError], int]] = {
     errors.DigestMismatchError: 422,
     errors.IdempotencyMismatchError: 422,
     errors.LimitExceededError: 413,
+    errors.QuotaExceededError: 413,
+    errors.RateLimitedError: 429,
     errors.UnauthenticatedError: 401,
     errors.ForbiddenError: 403,
     errors.NotFoundError: 404,
@@ -53,8 +55,9 @@ def problem(public_url: str, error: CustodyError, *, status: int, trace_id: str)
     headers = {"Cache-Control": "no-store"}
     if status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="custody"'
-    if status == 503:
-        headers["Retry-After"] = "1"
+    retry_after = facts.get("retry_after", 1 if status == 503 else None)
+    if retry_after is not None:
+        headers["Retry-After"] = str(retry_after)
     return Response(orjson.dumps(body, default=str), status, headers, media_type=PROBLEM_JSON)
 
 

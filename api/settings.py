@@ -33,6 +33,20 @@ class Settings(BaseSettings):
         tuple[str, ...],
         Field(description="Host names served beside the one of the public URL, as a JSON list."),
     ] = ()
+    quota_bytes: Annotated[
+        int | None, Field(ge=0, description="Bytes that one project may keep; without it, any number.")
+    ] = None
+    project_quotas: Annotated[
+        dict[str, Annotated[int, Field(ge=0)]],
+        Field(description="Quotas of single projects in place of that, as a JSON object of bytes by name."),
+    ] = Field(default_factory=dict)
+    rate: Annotated[
+        float | None,
+        Field(gt=0, description="Requests a second of one project token, in each api process."),
+    ] = None
+    rate_burst: Annotated[
+        int, Field(ge=1, description="Requests a token may make at once before the rate counts.")
+    ] = 100
     database_url: Annotated[
         str | None, Field(description="SQLAlchemy URL of the index; by default SQLite in the data folder.")
     ] = None

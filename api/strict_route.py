@@ -14,6 +14,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from api.auth import Caller, authenticate, parts
+from api.content_digest import declared_digest
 from artifacts.clock import to_milliseconds
 from artifacts.errors import (
     ConflictError,
@@ -26,6 +27,7 @@ from artifacts.limits import MAX_IDEMPOTENCY_KEY, MAX_JSON_BYTES
 from artifacts.queries import tokens
 from artifacts.strict_json import loads
 
+_TAKE_BYTES = frozenset({"/v1/steps/{step_id}/outputs/{name}", "/v1/blobs/uploads"})
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]  # Any: as FastAPI types it
 
 
@@ -43,6 +45,7 @@ class StrictRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             request.state.caller = caller = await authenticate(request)
+            await _fence(request, caller, takes_bytes=path in _TAKE_BYTES and not reads_json)
             raw = b""
             if reads_json:
                 request, raw = await _take_json(request, limit)
@@ -53,6 +56,16 @@ class StrictRoute(APIRoute):
             return await _once(request, scope, raw, inner)
 
         return handle
+
+
+async def _fence(request: Request, caller: Caller, *, takes_bytes: bool) -> None:
+    """Refuse who asks too often, and bytes that clearly do not fit, before anything is read."""
+    here = parts(request)
+    here.rates.spend(caller.principal)
+    length = request.headers.get("content-length", "")
+    if takes_bytes and request.method in {"PUT", "POST"} and length.isdecimal() and len(length) < 16:
+        declared = declared_digest(request.headers.get("content-digest"))
+        await here.quotas.foresee(caller.project, declared, int(length))
 
 
 def _principal(caller: Caller) -> str:

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from api.parts import Parts, assemble
+from api.parts import Fences, Parts, assemble
+from api.quotas import Allowed
 from api.settings import Settings
 from artifacts.clock import SystemClock
 from artifacts.db import Database, connect
@@ -85,4 +86,9 @@ def build(settings: Settings) -> Parts:
         database=open_database(settings),
         store=open_store(settings),
         clock=SystemClock(),
+        fences=Fences(
+            bytes=Allowed(settings.quota_bytes, settings.project_quotas),
+            rate=settings.rate,
+            burst=settings.rate_burst,
+        ),
     )

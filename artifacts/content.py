@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,7 +17,7 @@ from artifacts import layout, receipts
 from artifacts.clock import Clock, to_milliseconds
 from artifacts.db import Database
 from artifacts.digest import Digest
-from artifacts.errors import CorruptedError, DigestMismatchError, NotFoundError
+from artifacts.errors import CorruptedError, DigestMismatchError, NotFoundError, QuotaExceededError
 from artifacts.limits import MAX_BLOB_BYTES
 from artifacts.queries import queue
 from artifacts.queries import receipts as receipt_queries
@@ -35,13 +36,30 @@ class Received:
     size: int
 
 
+class Admission(Protocol):
+    """Decides whether a project may keep more bytes."""
+
+    async def admit(self, project: str, digest: Digest, size: int) -> None:
+        """Return if `project` may keep `size` bytes under `digest`.
+
+        Raises:
+            QuotaExceededError: it may not.
+        """
+
+    def settled(self, project: str, digest: Digest) -> None:
+        """Note that the row of what was admitted is written."""
+
+
 class Content:
     """The bytes of every project, each in its own world."""
 
-    def __init__(self, database: Database, store: ObjectStore, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, store: ObjectStore, clock: Clock, admission: Admission | None = None
+    ) -> None:
         self._database = database
         self._store = store
         self._clock = clock
+        self._admission = admission
 
     async def receive(
         self, project: str, content: AsyncIterable[bytes], *, declared: Digest | None
@@ -50,7 +68,7 @@ class Content:
 
         Raises:
             DigestMismatchError: the bytes do not hash to `declared`; nothing is left.
-            LimitExceededError: there are too many; nothing is left.
+            LimitExceededError: there are too many, or too many for the project; nothing is left.
         """
         staged = await self._store.stage(content, at=self._clock.now(), limit=MAX_BLOB_BYTES)
         if declared is not None and staged.digest != declared:
@@ -61,6 +79,13 @@ class Content:
                 declared=str(declared),
                 arrived=str(staged.digest),
             )
+        if self._admission is not None:
+            # Only now it is known what they are, and bytes that are here already are always welcome.
+            try:
+                await self._admission.admit(project, staged.digest, staged.size)
+            except QuotaExceededError:
+                await self._store.discard(staged)
+                raise
         await self._store.promote(staged, layout.blob(project, staged.digest))
         receipt = Receipt(project, receipts.API, staged.digest, staged.size, staged.digest)
         await receipts.write(self._store, receipt, at=self._clock.now())
@@ -74,6 +99,8 @@ class Content:
         )
         if new:
             await queue.enqueue(connection, [(project, HASH, received.digest.hex)], available_at=now)
+        if self._admission is not None:
+            self._admission.settled(project, received.digest)
         return new
 
     async def size(self, project: str, digest: Digest) -> int:

@@ -8,6 +8,8 @@ CustodyError
 │   ├── DigestMismatchError      other bytes than declared
 │   └── IdempotencyMismatchError one key, two bodies
 ├── LimitExceededError       a documented limit would be passed
+│   └── QuotaExceededError       the project has no room for these bytes
+├── RateLimitedError         asked too often
 ├── UnauthenticatedError     no token, or one nobody issued
 ├── ForbiddenError           a token that may not do this
 ├── NotFoundError            nothing recorded under that name
@@ -79,6 +81,20 @@ class LimitExceededError(CustodyError):
 
     slug = "limit-exceeded"
     title = "The request is larger than allowed"
+
+
+class QuotaExceededError(LimitExceededError):
+    """The project's quota has no room for these bytes; `retry_after` is a guess in seconds."""
+
+    slug = "quota-exceeded"
+    title = "The project's quota is used up"
+
+
+class RateLimitedError(CustodyError):
+    """A token asks more often than it may; `retry_after` says for how many seconds it has to wait."""
+
+    slug = "rate-limited"
+    title = "Too many requests"
 
 
 class UnauthenticatedError(CustodyError):

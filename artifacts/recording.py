@@ -78,11 +78,13 @@ class Arriving:
 class Recorder:
     """Writes facts about open steps. Every call may be repeated."""
 
-    def __init__(self, database: Database, store: ObjectStore, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, store: ObjectStore, clock: Clock, content: Content | None = None
+    ) -> None:
         self._database = database
         self._store = store
         self._clock = clock
-        self._content = Content(database, store, clock)
+        self._content = content or Content(database, store, clock)
 
     def _now(self) -> int:
         return to_milliseconds(self._clock.now())

@@ -59,11 +59,13 @@ announcing_router = APIRouter(prefix="/v1/blobs", route_class=AnnouncingRoute, t
     include_in_schema=False,
 )
 async def announce(
-    body: UploadBody, caller: ProjectCaller, known: UploadsHere, response: Response
+    body: UploadBody, caller: ProjectCaller, here: PartsHere, known: UploadsHere, response: Response
 ) -> UploadAnswer:
     """Announce an upload in parts."""
+    await here.quotas.admit(caller.project, body.to_digest(), body.size)
     response.headers["Cache-Control"] = _UNKEPT
     begun = await known.begin(caller.project, caller.principal, digest=body.to_digest(), size=body.size)
+    here.quotas.settled(caller.project, body.to_digest())
     return UploadAnswer.of(begun)
 
 

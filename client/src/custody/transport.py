@@ -22,7 +22,7 @@ from custody.errors import ContentError, ServiceError, UnreachableError
 
 MAX_ANSWER = 16 * 1024 * 1024
 _CHUNK = 256 * 1024
-_AGAIN = (502, 503, 504)
+_AGAIN = (429, 502, 503, 504)
 _LONGEST_PAUSE = 30.0
 
 
