@@ -69,12 +69,22 @@ async def _anyone(request: Request, _scheme: Annotated[object, Depends(_SCHEME)]
     return caller
 
 
-async def _project(caller: Annotated[Caller, Depends(_anyone)]) -> Caller:
+def project_caller(request: Request) -> Caller:
+    """The holder of a project token, found out by `StrictRoute`.
+
+    Raises:
+        ForbiddenError: it is a step's token.
+    """
+    caller: Caller = request.state.caller
     if caller.step is not None:
         raise ForbiddenError(
             "a step's token may only add to its step or finish it", hint="use the project's token"
         )
     return caller
+
+
+async def _project(request: Request, _scheme: Annotated[object, Depends(_SCHEME)]) -> Caller:
+    return project_caller(request)
 
 
 async def _target(step_id: str, caller: Annotated[Caller, Depends(_anyone)]) -> Target:

@@ -27,6 +27,7 @@ HEX_LENGTHS: Mapping[str, tuple[int, ...]] = {
     "gitBlob": (40, 64),
     "gitTag": (40, 64),
 }
+_ORDER = {algorithm: place for place, algorithm in enumerate(HEX_LENGTHS)}
 _HEX = re.compile(r"[0-9a-f]*")
 
 
@@ -112,8 +113,9 @@ class DigestSet:
             InvalidDigestError: it is empty, or a member is malformed or not supported.
         """
         known = [Digest(algorithm, value) for algorithm, value in given.items()]
-        order = list(HEX_LENGTHS)
-        return cls(tuple(sorted(known, key=lambda digest: order.index(digest.algorithm))))
+        if len(known) > 1:
+            known.sort(key=lambda digest: _ORDER[digest.algorithm])
+        return cls(tuple(known))
 
     @classmethod
     def only(cls, digest: Digest) -> DigestSet:

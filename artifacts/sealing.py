@@ -24,7 +24,8 @@ from artifacts.queries import products, queue, sealing, steps
 from artifacts.queries import whole as whole_queries
 from artifacts.queries.products import Touched
 from artifacts.queries.sealing import Decision, Line, Place
-from artifacts.queries.steps import StepRow
+from artifacts.queries.steps import LedgerRow, StepRow
+from artifacts.reads import StepPage
 from artifacts.record_lines import line_of
 from artifacts.steps import StepState
 from artifacts.storage.protocol import ObjectStore
@@ -49,10 +50,15 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """The answer: the step is sealed; `new` is False where it was before."""
+    """The answer: the step is sealed; `new` is False where it was before.
+
+    `page` shows a step that was sealed just now as its page would, so that nobody has to
+    read back what was written a moment ago.
+    """
 
     step: str
     new: bool
+    page: StepPage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +113,17 @@ class Sealer:
             lines = [decision.line for decision in decisions]
             for project, group in _by_project(lines):
                 await sealing.link(connection, project, [line.step for line in group])
-        await self._publish(lines)
-        return answers
+        at = await self._publish(lines)
+        places = [(one.line.project, one.line.step) for one in decisions]
+        pages = {
+            place: _page(known.rows[place], one, at) for place, one in zip(places, decisions, strict=True)
+        }
+        return [
+            replace(answer, page=pages.get((request.project, request.step)))
+            if isinstance(answer, Sealed) and answer.new
+            else answer
+            for request, answer in zip(requests, answers, strict=True)
+        ]
 
     async def _take_in(self, connection: AsyncConnection, wholes: Sequence[WholeStep]) -> None:
         at = to_milliseconds(self._clock.now())
@@ -137,11 +152,14 @@ class Sealer:
         known.rows[place] = replace(row, state=StepState.SEALING.value, finished=finished)
         return Decision(line, request.body.outcome.value, finished)
 
-    async def _publish(self, lines: Sequence[Line]) -> None:
+    async def _publish(self, lines: Sequence[Line]) -> int:
+        """Make the records durable and note it; return when that was."""
+        sealed_at = to_milliseconds(self._clock.now())
         for project, group in _by_project(lines):
-            await self._publish_segment(project, group)
+            sealed_at = await self._publish_segment(project, group)
+        return sealed_at
 
-    async def _publish_segment(self, project: str, lines: Sequence[Line]) -> None:
+    async def _publish_segment(self, project: str, lines: Sequence[Line]) -> int:
         content = b"".join(line.line + b"\n" for line in lines)
         at = from_milliseconds(lines[0].finished_at)
         key = layout.segment(project, lines[0].step, Digest.of(content), at)
@@ -151,15 +169,28 @@ class Sealer:
         for line in lines:
             places.append((line.step, Place(key, start, len(line.line), Digest.of(line.line))))
             start += len(line.line) + 1
-        await self._note(project, places)
+        return await self._note(project, places)
 
-    async def _note(self, project: str, places: Sequence[tuple[str, Place]]) -> None:
+    async def _note(self, project: str, places: Sequence[tuple[str, Place]]) -> int:
         now = to_milliseconds(self._clock.now())
         ids = [step for step, _ in places]
         async with self._database.writing() as connection:
             await sealing.sealed(connection, project, places)
             await steps.enter(connection, project, ids, StepState.SEALED.value, at=now)
             await queue.enqueue(connection, [(project, SIGN, id_) for id_ in ids], available_at=now)
+        return now
+
+
+def _page(row: StepRow, decision: Decision, sealed_at: int) -> StepPage:
+    sealed_row = replace(
+        row,
+        state=StepState.SEALED.value,
+        outcome=decision.outcome,
+        finished_at=decision.line.finished_at,
+        record_digest=Digest.of(decision.line.line).raw,
+    )
+    opened = LedgerRow(StepState.OPEN.value, row.began_at, None)
+    return StepPage(sealed_row, (), (opened, LedgerRow(StepState.SEALED.value, sealed_at, None)))
 
 
 async def _known(connection: AsyncConnection, requests: Sequence[Finish | WholeStep]) -> _Known:
