@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
+from api.prefix import below
 from artifacts.clock import from_milliseconds, written
 from artifacts.digest import Digest
 from artifacts.queries.attestations import AttestationRow
@@ -61,7 +62,7 @@ class AttestationAnswer(Answer):
             builder_id=row.builder_id,
             keyid=row.keyid,
             step=row.step,
-            url=f"/v1/attestations/{row.digest}",
+            url=below(f"/v1/attestations/{row.digest}"),
         )
 
 
@@ -280,21 +281,3 @@ class LineageAnswer(Answer):
     direction: str
     steps: list[TracedStepAnswer]
     truncated: bool
-
-
-class KeyAnswer(Answer):
-    """A public key, and the builder it speaks for."""
-
-    keyid: str
-    builder_id: str
-    algorithm: str
-    public_key: str
-    created_at: str
-
-
-class KeysAnswer(Answer):
-    """The keys of this service; not trust, only convenience."""
-
-    version: int
-    public_url: str
-    keys: list[KeyAnswer]

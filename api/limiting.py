@@ -11,6 +11,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import Metrics
+from api.prefix import Prefix
 from api.problems import problem
 from artifacts.errors import CustodyError, InvalidInputError
 
@@ -32,12 +33,14 @@ class Edge:
         self._public_url = public_url
         self._hosts = hosts
         self._metrics = metrics
+        self._prefix = Prefix(public_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or refuse it before anything else sees it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope = self._prefix.applied(scope)
         headers = dict(scope["headers"])
         scope["custody.trace_id"] = _trace_id(headers.get(b"traceparent", b""))
         refused = self._refused(headers)

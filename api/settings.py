@@ -13,6 +13,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 # Any scheme: `custody.stores` may bring more.
 _STORE_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s?#@]*")
 _FOLDER_ELSEWHERE = re.compile(r"file:(?!///)")
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9._~/-]*")
+_OWN_PATHS = (
+    *("v1", ".well-known", "builders", "buildtypes", "predicates", "problems"),
+    *("healthz", "readyz", "metrics", "openapi.json"),
+)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -102,6 +107,10 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("write it as http(s)://host[:port][/path]")
+        first = parts.path.lstrip("/").partition("/")[0]
+        if "//" in parts.path or first in _OWN_PATHS or not _PLAIN_PATH.fullmatch(parts.path):
+            # Below /v1 nobody could tell a path that a proxy stripped from one that it did not.
+            raise ValueError("its path has plain segments and does not begin with one of the service's own")
         return value.rstrip("/")
 
     @field_validator("s3_endpoint", "s3_public_endpoint")

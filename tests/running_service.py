@@ -35,6 +35,7 @@ class Running:
     port: int = field(default_factory=free_port)
     starts: int = 0
     serving: subprocess.Popen[bytes] | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def start(self) -> None:
         """Start `serve`; returns at once."""
@@ -44,7 +45,7 @@ class Running:
             self.serving = subprocess.Popen(
                 [*command, "--listen", f"127.0.0.1:{self.port}"],
                 cwd=ROOT,
-                env=environment,
+                env={**environment, **self.settings},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from api.answers import KeyAnswer, KeysAnswer
 from api.auth import PartsHere
+from api.key_answers import KeyAnswer, KeysAnswer
 from artifacts.errors import CustodyError
 from provenance.published_keys import published
 
