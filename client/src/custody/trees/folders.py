@@ -23,7 +23,7 @@ class Folders:
     several threads once made.
     """
 
-    def __init__(self, root: int, paths: Sequence[bytes]) -> None:
+    def __init__(self, root: int, paths: Sequence[bytes], *, room: int | None = None) -> None:
         """Make the directories `paths`, parents first, below the empty directory `root`.
 
         Raises:
@@ -31,7 +31,7 @@ class Folders:
                 for one, or they are too deep.
         """
         self._open: dict[bytes, int] = {b"": root}
-        room = _room()
+        room = _room() if room is None else room
         for path in paths:
             self._make(path, keep=len(self._open) < room)
 

@@ -59,7 +59,7 @@ def send(transport: Transport, found: Captured) -> Sent:
         ServiceError: The service did not take it.
     """
     with bar("uploading") as advance:
-        return Upload(TreeService(transport.twin()), found, advance).send()
+        return Upload(TreeService(transport), found, advance).send()
 
 
 def source(transport: Transport, environ: Mapping[str, str]) -> Source:
