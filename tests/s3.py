@@ -10,14 +10,14 @@ from tests.fakes.s3.server import ACCESS_KEY, BUCKET, SECRET_KEY, FakeS3
 
 def access_to(fake: FakeS3, *, impatient: bool = False) -> Access:
     """How to reach the fake; `impatient` gives up within a second."""
-    seconds = 0.25 if impatient else 10.0
+    seconds = 0.5 if impatient else 10.0
     return Access(
         BUCKET,
         endpoint=fake.endpoint,
         public_endpoint=fake.endpoint,
         access_key=ACCESS_KEY,
         secret_key=SECRET_KEY,
-        connect_seconds=seconds,
+        connect_seconds=2 * seconds,
         read_seconds=seconds,
         attempts=3,
         pause_seconds=0.02 if not impatient else 0.05,

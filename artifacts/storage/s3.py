@@ -99,22 +99,39 @@ class Bucket:
         # Without a public endpoint nobody outside could follow a URL, so none is made.
         self._public = _client(access, access.public_endpoint) if access.public_endpoint else None
 
-    async def call(self, operation: str, *, once: bool = False, **members: Any) -> Answer:
+    async def call(
+        self,
+        operation: str,
+        *,
+        once: bool = False,
+        expecting: tuple[type[Exception], ...] = (),
+        needs: tuple[str, ...] = (),
+        **members: Any,
+    ) -> Answer:
         """Make a call; repeat it while it fails for a reason that may pass, unless `once`.
+
+        An answer without the members in `needs` was cut off on its way, and is asked for again.
 
         Raises:
             NotFoundError: there is no such object.
-            ChangedError: a condition did not hold.
-            UnsupportedError: the server does not know the call, or a part of it.
-            UnavailableError: the store does not answer, or not in time.
+            ChangedError: a condition did not hold; only if it is in `expecting`.
+            UnsupportedError: the server does not know a part of the call; only if it is in `expecting`.
+            UnavailableError: the store does not answer, or not in time, or not as it should.
         """
         ask = getattr(self._client, operation)
 
         def run() -> Answer:
             answer: Answer = ask(Bucket=self.name, **members)
+            if any(name not in answer for name in needs):
+                raise PassingError("the object store errs", "its answer is not whole")
             return answer
 
-        return await self.repeat(run, attempts=1 if once else self._access.attempts)
+        try:
+            return await self.repeat(run, attempts=1 if once else self._access.attempts)
+        except (ChangedError, UnsupportedError) as error:
+            if isinstance(error, expecting):
+                raise
+            raise UnavailableError("the object store refuses a plain request", operation=operation) from error
 
     async def pages(
         self, operation: str, member: str, marks: Mapping[str, str], **members: Any
@@ -179,6 +196,13 @@ class Bucket:
         )
         return url
 
+    def plain_url(self, name: str) -> str:
+        """The address of an object without any signature, for `doctor`."""
+        signed: str = self._client.generate_presigned_url(
+            "get_object", Params={"Bucket": self.name, "Key": name}, ExpiresIn=1
+        )
+        return signed.partition("?")[0]
+
     async def follow(self, method: str, url: str, body: bytes = b"") -> tuple[int, bytes]:
         """Use a presigned URL as a client would; `doctor` alone does so."""
 
@@ -187,7 +211,7 @@ class Bucket:
             answer = URLLib3Session(timeout=self._access.read_seconds).send(request)
             return answer.status_code, answer.content
 
-        return await self.in_thread(send)
+        return await self.repeat(send)
 
     def close(self) -> None:
         """Give back the threads and the connections."""

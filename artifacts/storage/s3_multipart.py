@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from artifacts.errors import NotFoundError, UnavailableError
-from artifacts.storage.s3 import Bucket
+from artifacts.storage.s3 import Bucket, ChangedError
 
 _ABREAST: Final = 3
 
@@ -58,7 +58,7 @@ class Multipart:
     @classmethod
     async def begin(cls, bucket: Bucket, name: str, guard: Members) -> Multipart:
         """Begin to write `name`."""
-        answer = await bucket.call("create_multipart_upload", Key=name, **guard)
+        answer = await bucket.call("create_multipart_upload", needs=("UploadId",), Key=name, **guard)
         return cls(bucket, name, str(answer["UploadId"]))
 
     async def add(self, content: bytes) -> None:
@@ -77,8 +77,17 @@ class Multipart:
         self._under_way.append(asyncio.create_task(self._send(operation, number, members)))
 
     async def _send(self, operation: str, number: int, members: Members) -> Members:
-        answer = await self._bucket.call(operation, PartNumber=number, **self._target, **members)
-        etag = answer.get("ETag") or answer["CopyPartResult"]["ETag"]
+        copies = operation == "upload_part_copy"
+        answer = await self._bucket.call(
+            operation,
+            # A condition can fail only where one was sent.
+            expecting=(ChangedError,) if "CopySourceIfMatch" in members else (),
+            needs=("CopyPartResult",) if copies else ("ETag",),
+            PartNumber=number,
+            **self._target,
+            **members,
+        )
+        etag = answer["CopyPartResult"]["ETag"] if copies else answer["ETag"]
         return {"PartNumber": number, "ETag": etag}
 
     async def finish(self) -> None:

@@ -14,6 +14,8 @@ from artifacts.storage.s3 import MIB, Answer, Body, Bucket, PassingError
 
 _RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _ATTEMPTS: Final = 4
+NEEDED: Final = ("ContentLength", "ETag")
+"""What every answer about an object says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,8 @@ class Reading:
             await self._head()  # nothing was asked for; of an object that is not there, not even that
 
     async def _head(self) -> int:
-        return int((await self._bucket.call("head_object", Key=self._name))["ContentLength"])
+        found = await self._bucket.call("head_object", needs=NEEDED, Key=self._name)
+        return int(found["ContentLength"])
 
     async def _begin(self, position: int, end: int | None) -> _Span | None:
         """Ask for the bytes from `position`; None where there are none."""
@@ -94,10 +97,10 @@ class Reading:
 
     async def _get(self, asked: str) -> Answer:
         try:
-            return await self._bucket.call("get_object", Key=self._name, Range=asked)
+            return await self._bucket.call("get_object", needs=NEEDED, Key=self._name, Range=asked)
         except NotFoundError:
             # Some servers show a new object late. What nobody expects to be there is seldom read.
-            return await self._bucket.call("get_object", Key=self._name, Range=asked)
+            return await self._bucket.call("get_object", needs=NEEDED, Key=self._name, Range=asked)
 
     def _bind(self, mark: str, span: _Span) -> None:
         if self.mark not in {"", mark}:

@@ -9,7 +9,6 @@ Conditions and MD5 sums are sent all the same; where a server honours them they 
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from datetime import UTC, datetime
@@ -20,7 +19,6 @@ from artifacts.digest import Digest
 from artifacts.errors import (
     CorruptedError,
     InvalidInputError,
-    LimitExceededError,
     NotFoundError,
     UnavailableError,
 )
@@ -28,8 +26,9 @@ from artifacts.identifiers import new_ulid
 from artifacts.layout import Key
 from artifacts.storage.protocol import Listed, Staged
 from artifacts.storage.s3 import MIB, Answer, Bucket, ChangedError, UnsupportedError
+from artifacts.storage.s3_bodies import SUM, regrouped, sums, within
 from artifacts.storage.s3_multipart import Guard, Multipart
-from artifacts.storage.s3_reading import Reading
+from artifacts.storage.s3_reading import NEEDED, Reading
 
 _HELD: Final = MIB
 """Up to here a body stays in memory instead of being staged: one request instead of three."""
@@ -38,7 +37,6 @@ _COPY_PART: Final = 256 * MIB
 """Larger objects are copied in ranges, so that no single copy outlasts a deadline."""
 _URL_SECONDS: Final = 300
 _SETTLE: Final = (0.0, 0.05, 0.2, 0.5)
-_SUM: Final = "custody-sha256"
 
 
 class S3Store:
@@ -50,8 +48,27 @@ class S3Store:
         self._guard = guard or Guard()
         self._new_only: dict[str, Any] = {"IfNoneMatch": "*"}  # Any: as boto3 takes
 
+    @property
+    def bucket(self) -> Bucket:
+        """The bucket, for `doctor`."""
+        return self._bucket
+
+    @property
+    def locks(self) -> bool:
+        """Whether published objects are to be locked."""
+        return self._guard.lock_days > 0
+
+    def name_of(self, key: Key) -> str:
+        """The name of `key` in the bucket."""
+        return self._name(key)
+
     def _name(self, key: Key) -> str:
         return f"{self._prefix}{key}"
+
+    def _guard_for(self, key: Key) -> dict[str, Any]:  # Any: as boto3 takes
+        # What is to be removed again must not be locked.
+        passing = str(key).startswith((f"{layout.STAGING}/", f"{layout.JOINED}/"))
+        return self._guard.always() if passing else self._guard.published(datetime.now(UTC))
 
     async def stage(self, content: AsyncIterable[bytes], *, at: datetime, limit: int) -> Staged:
         """Hold what is short, write the rest to `staging/`; see `ObjectStore.stage`."""
@@ -59,8 +76,8 @@ class S3Store:
         hasher, size = hashlib.sha256(), 0
         writing: Multipart | None = None
         try:
-            async for piece, last in _regrouped(content, _PART):
-                size = _within(limit, size + len(piece))
+            async for piece, last in regrouped(content, _PART):
+                size = within(limit, size + len(piece))
                 await asyncio.to_thread(hasher.update, piece)
                 digest = Digest("sha256", hasher.hexdigest())
                 if last and writing is None:
@@ -82,7 +99,7 @@ class S3Store:
         if len(content) <= _HELD:
             return Staged(key, digest, len(content), held=content)
         answer = await self._bucket.call(
-            "put_object", Key=self._name(key), **_sums(content), **self._guard.always()
+            "put_object", needs=("ETag",), Key=self._name(key), **sums(content), **self._guard.always()
         )
         return Staged(key, digest, len(content), mark=str(answer["ETag"]))
 
@@ -117,10 +134,12 @@ class S3Store:
             "CopySource": source,
             "CopySourceIfMatch": staged.mark,
         }  # Any: as boto3 takes
-        guard = self._guard.published(datetime.now(UTC))
+        guard = self._guard_for(key)
         try:
             if staged.size <= _COPY_PART:
-                await self._bucket.call("copy_object", Key=self._name(key), **bound, **guard)
+                await self._bucket.call(
+                    "copy_object", expecting=(ChangedError,), Key=self._name(key), **bound, **guard
+                )
             else:
                 await self._copy_in_ranges(staged, self._name(key), bound, guard)
         except ChangedError as error:
@@ -158,13 +177,20 @@ class S3Store:
             await self._put(key, content)
 
     async def _put(self, key: Key, content: bytes) -> None:
-        guard = self._guard.published(datetime.now(UTC))
-        name, sums = self._name(key), _sums(content)
+        guard = self._guard_for(key)
+        name, body = self._name(key), sums(content)
         try:
-            await self._bucket.call("put_object", Key=name, **sums, **guard, **self._new_only)
+            await self._bucket.call(
+                "put_object",
+                expecting=(ChangedError, UnsupportedError),
+                Key=name,
+                **body,
+                **guard,
+                **self._new_only,
+            )
         except UnsupportedError:
             self._new_only = {}  # this server does not know the condition, and nothing rests on it
-            await self._bucket.call("put_object", Key=name, **sums, **guard)
+            await self._bucket.call("put_object", Key=name, **body, **guard)
         except ChangedError as error:
             # Another writer was first, or an answer was lost and the repetition met our own object.
             if await self.size(key) is None:
@@ -178,7 +204,7 @@ class S3Store:
         """Read in one piece; a whole object is held against the sum that was written beside it."""
         reading = Reading(self._bucket, self._name(key))
         content = await reading.whole(start, length)
-        wanted = reading.metadata.get(_SUM)
+        wanted = reading.metadata.get(SUM)
         if start == 0 and length is None and wanted not in {None, hashlib.sha256(content).hexdigest()}:
             again = await Reading(self._bucket, self._name(key)).whole(0, None)
             if hashlib.sha256(again).hexdigest() != wanted:
@@ -193,7 +219,7 @@ class S3Store:
 
     async def _head(self, key: Key) -> Answer | None:
         try:
-            return await self._bucket.call("head_object", Key=self._name(key))
+            return await self._bucket.call("head_object", needs=NEEDED, Key=self._name(key))
         except NotFoundError:
             return None
 
@@ -218,7 +244,9 @@ class S3Store:
         target = layout.joined(new_ulid(at))
         sources = [{"Bucket": self._bucket.name, "Key": self._name(part)} for part in parts]
         if len(sources) == 1:
-            await self._bucket.call("copy_object", Key=self._name(target), CopySource=sources[0])
+            await self._bucket.call(
+                "copy_object", Key=self._name(target), CopySource=sources[0], **self._guard.always()
+            )
         else:
             writing = await Multipart.begin(self._bucket, self._name(target), self._guard.always())
             try:
@@ -274,28 +302,3 @@ class S3Store:
     def close(self) -> None:
         """Give back the threads and the connections."""
         self._bucket.close()
-
-
-def _within(limit: int, size: int) -> int:
-    if size > limit:
-        raise LimitExceededError(f"the content is longer than {limit} bytes")
-    return size
-
-
-def _sums(content: bytes) -> dict[str, Any]:  # Any: as boto3 takes
-    """The body, the MD5 that every server checks, and the sum that we check when reading."""
-    md5 = hashlib.md5(content, usedforsecurity=False).digest()
-    sha256 = hashlib.sha256(content).hexdigest()
-    return {"Body": content, "ContentMD5": base64.b64encode(md5).decode(), "Metadata": {_SUM: sha256}}
-
-
-async def _regrouped(content: AsyncIterable[bytes], size: int) -> AsyncIterator[tuple[bytes, bool]]:
-    """The same bytes in pieces of `size`, each with whether it is the last; nothing for nothing."""
-    held = bytearray()
-    async for piece in content:
-        held += piece
-        while len(held) > size:
-            yield bytes(held[:size]), False
-            del held[:size]
-    if held:
-        yield bytes(held), True

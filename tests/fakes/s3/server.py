@@ -38,7 +38,8 @@ class FakeS3:
         self._gate = Gate(ACCESS_KEY, SECRET_KEY, self._moment)
         self._operations = Operations(BUCKET, self.shelf, self._moment, page)
         self._connections: set[socket.socket] = set()
-        self._port = 0
+        self._port, self._closed = 0, False
+        self._going = threading.Lock()
         self._listen()
 
     def _listen(self) -> None:
@@ -76,17 +77,25 @@ class FakeS3:
 
     def go_away(self) -> None:
         """Refuse connections for a moment, the open ones included."""
-        self._server.shutdown()
-        self._server.server_close()
-        for connection in list(self._connections):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-        time.sleep(self.refuse_seconds)
-        self._listen()
+        if not self._going.acquire(blocking=False):
+            return
+        try:
+            self._server.shutdown()
+            self._server.server_close()
+            for connection in list(self._connections):
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+            time.sleep(self.refuse_seconds)
+            if not self._closed:
+                self._listen()
+        finally:
+            self._going.release()
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        self._closed = True
+        with self._going:
+            self._server.shutdown()
+            self._server.server_close()
 
 
 class _Server(ThreadingHTTPServer):

@@ -1,0 +1,76 @@
+"""`custody-server doctor`: tries the object store out before it is trusted."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from api.commands.options import add_folder, settings_of
+
+if TYPE_CHECKING:
+    from api.settings import Settings
+    from artifacts.storage.checkup import Finding
+
+_SIGNS: Final = {"good": "✓", "note": "!", "bad": "✗"}
+_DESCRIPTION: Final = """\
+Try out the object store that the settings name, and say what was found: round trips,
+ranges, lists, large objects; for a bucket also clocks, access without a signature,
+conditions, checksums, URLs and object lock. Everything is written below staging/ and
+joined/, and removed again.
+
+✓ as it must be   ! worth knowing, nothing rests on it   ✗ do not use this store
+"""
+
+
+def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    command = commands.add_parser(
+        "doctor",
+        help="try out the object store before it is trusted",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_folder(command)
+    command.add_argument("--json", action="store_true", help="print one JSON object instead")
+    command.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check; 1 if the store must not be used."""
+    settings = settings_of(args)
+    found = asyncio.run(_examine(settings, quiet=args.json))
+    bad = any(finding.verdict == "bad" for finding in found)
+    if args.json:
+        told = {"store": settings.store, "good": not bad, "findings": [asdict(one) for one in found]}
+        print(json.dumps(told))
+    else:
+        print("do not use this store" if bad else "the store can be used")
+    return 1 if bad else 0
+
+
+async def _examine(settings: Settings, *, quiet: bool) -> list[Finding]:
+    from api import wiring
+    from artifacts.clock import SystemClock
+    from artifacts.storage import checkup
+
+    store = wiring.open_store(settings)
+    on = checkup.trial(store, at=SystemClock().now())
+    if not quiet:
+        print(f"store  {settings.store}")
+    found = []
+    checks = checkup.every_store(on)
+    if settings.store.startswith("s3:"):
+        from artifacts.storage.s3_checkup import BucketCheckup
+        from artifacts.storage.s3_store import S3Store
+
+        if isinstance(store, S3Store):
+            checks = [*BucketCheckup(on, store).checks(), *checks]
+    async for finding in checkup.run(checks):
+        found.append(finding)
+        if not quiet:
+            print(f"  {_SIGNS[finding.verdict]} {finding.check:<22} {finding.said}", flush=True)
+    await checkup.clean(on)
+    return found
