@@ -90,3 +90,16 @@ def test_strange_names_of_files_are_stored_and_verified(custody: Command, place:
     assert recorded(done)["state"] == "signed"
     assert "\x1b" not in done.stderr
     assert custody("verify", strange).returncode == 0
+
+
+def test_what_lies_too_deep_to_be_found_is_said(custody: Command, place: Path) -> None:
+    command = (
+        "sh",
+        "-c",
+        "mkdir -p $(printf 'd/%.0s' $(seq 210)); echo hidden > $(printf 'd/%.0s' $(seq 210))x",
+    )
+    done = custody("run", "--", *command)
+    assert done.returncode == 0
+    assert "lies too deep, so what is in it is not recorded" in done.stderr
+    # It was so before: nothing is known to have been made there.
+    assert "too deep" not in custody("run", "--require", "--", "sh", "-c", "echo more > more").stderr

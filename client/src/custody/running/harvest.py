@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from custody.bodies import Content
 from custody.capture.errors import CaptureError
 from custody.capture.outputs import Output, Snapshot, changed
+from custody.capture.scan import Skipped
 from custody.contents import HashedFile, hashed
 from custody.errors import ClientError, ContentError
 from custody.output_names import printable_name
@@ -21,6 +22,12 @@ MAX_OUTPUTS = 1000
 """Outputs of one step; a step that changed more gets a list of them instead."""
 
 LISTING = "outputs.sha256"
+
+_CLOSED = {
+    "unreadable": "cannot be read, so what is in it is not recorded",
+    "too-deep": "lies too deep, so what is in it is not recorded",
+}
+"""Kinds of what a scan passes over that may hold outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ def harvest(scene: Scene, recording: Recording) -> Harvest:
 def _outputs(scene: Scene, after: Snapshot) -> tuple[Sequence[Output], list[ClientError]]:
     """Return what changed, or what the globs of --output name, and what was looked for in vain."""
     trouble: list[ClientError] = [ContentError(f"{one.name}: {one.reason}") for one in after.unread]
+    trouble += [ContentError(f"{one.name}: {_CLOSED[one.kind]}") for one in _closed(scene.before, after)]
     selection = scene.selection
     if selection is None:
         return changed(scene.before, after), trouble
@@ -65,6 +73,12 @@ def _outputs(scene: Scene, after: Snapshot) -> tuple[Sequence[Output], list[Clie
     except CaptureError as error:
         trouble.append(ContentError(str(error), hint=error.hint))
         return [after.output(name) for name in sorted(after.digests) if selection.wants(name)], trouble
+
+
+def _closed(before: Snapshot, after: Snapshot) -> list[Skipped]:
+    """Return the folders that nobody could look into and that were not so before the command."""
+    known = {one.name for one in before.skipped if one.kind in _CLOSED}
+    return [one for one in after.skipped if one.kind in _CLOSED and one.name not in known]
 
 
 def _settled(outputs: Sequence[Output]) -> tuple[list[Produced], list[ClientError]]:
