@@ -71,7 +71,8 @@ async def _produced(
         else:
             confirmed = await _confirmed(store, record.project, digest)
         stored = confirmed and _only_sha256(product.ref)
-        received = stored and product.received and record.via == "step"
+        # Of a tree the data plane may have received the manifest alone, so nobody observed its making.
+        received = stored and product.received and record.via == "step" and not _is_tree(product.ref)
         seen.append(_RECEIVED if received else _STORED if stored else REPORTED)
     return tuple(seen)
 

@@ -33,7 +33,6 @@ class StoredOutput:
 
     name: str
     digest: Digest
-    received: bool
     size: int | None
 
 
@@ -48,7 +47,7 @@ async def outputs_below(
         .scalar_subquery()
     )
     found = await connection.execute(
-        sa.select(step_output.c.name, artifact.c.algorithm, artifact.c.digest, step_output.c.received, size)
+        sa.select(step_output.c.name, artifact.c.algorithm, artifact.c.digest, size)
         .join(artifact, made)
         .where(
             step_output.c.project == project,
@@ -58,8 +57,8 @@ async def outputs_below(
         .order_by(step_output.c.name)
     )
     return [
-        StoredOutput(name, Digest(algorithm, raw.hex()), received, stored if algorithm == "sha256" else None)
-        for name, algorithm, raw, received, stored in found
+        StoredOutput(name, Digest(algorithm, raw.hex()), stored if algorithm == "sha256" else None)
+        for name, algorithm, raw, stored in found
     ]
 
 

@@ -17,6 +17,9 @@ repeated: a crash leaves locations that are right, and a tree that is still to b
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts import layout as keys
 from artifacts import receipts as blob_receipts
@@ -38,6 +41,7 @@ from artifacts.queries.queue import Job
 from artifacts.storage.protocol import ObjectStore
 from artifacts.trees import compression, layout, packs, receipts
 from artifacts.trees.claims import PackClaim
+from artifacts.trees.manifest import Entry
 from artifacts.trees.placing import Placing
 from artifacts.trees.reading import entries
 from artifacts.trees.receipts import TreeReceipt
@@ -99,8 +103,7 @@ class Checker:
         found = await self._look_into(job.project, claim)
         seen = SeenPack(claim.digest, claim.size, id_)
         async with self._database.writing() as connection:
-            if not await queue.renew(connection, job, until=self._now() + LEASE_MS):
-                raise _lost()
+            await self._keep(connection, job)
             await locations.add_pack(connection, job.project, seen, found, at=self._now())
 
     async def _look_into(self, project: str, claim: PackClaim) -> list[packs.Location]:
@@ -118,14 +121,24 @@ class Checker:
         """Steps 3 and 4."""
         placing = Placing(job.project)
         waiting = []
-        async with self._database.reading() as connection:
-            async for some in entries(self._store, job.project, tree):
-                waiting += some
-                if len(waiting) >= _ENTRIES_AT_ONCE:
-                    await placing.add(connection, waiting)
-                    waiting = []
-            await placing.add(connection, waiting)
+        async for some in entries(self._store, job.project, tree):
+            waiting += some
+            if len(waiting) >= _ENTRIES_AT_ONCE:
+                await self._place_some(job, placing, waiting)
+                waiting = []
+        await self._place_some(job, placing, waiting)
         return placing
+
+    async def _place_some(self, job: Job, placing: Placing, some: Sequence[Entry]) -> None:
+        async with self._database.reading() as connection:
+            await placing.add(connection, some)
+        # A million entries take longer than a lease.
+        async with self._database.writing() as connection:
+            await self._keep(connection, job)
+
+    async def _keep(self, connection: AsyncConnection, job: Job) -> None:
+        if not await queue.renew(connection, job, until=self._now() + LEASE_MS):
+            raise UnavailableError("another worker checks this tree now; what was seen so far is right")
 
     async def _waits(self, job: Job, placing: Placing) -> bool:
         """Step 4 for large blobs: whether one is still to be read back.
@@ -180,8 +193,7 @@ class Checker:
             if verdict is not None:
                 # First, so that a claim that is just being added waits for this, or this for it.
                 await trees.end_check(connection, job.project, tree, verdict, at=self._now())
-            if not await queue.renew(connection, job, until=self._now() + LEASE_MS):
-                raise _lost()
+            await self._keep(connection, job)
             await trees.drop_claims(connection, job.project, tree, claims)
             later = await trees.claim_ids(connection, job.project, tree)
             if later and await trees.begin_check(connection, job.project, tree, at=self._now()):
@@ -195,10 +207,6 @@ class Checker:
     async def _postpone(self, job: Job) -> None:
         async with self._database.writing() as connection:
             await queue.postpone(connection, job, until=self._now() + _AGAIN_MS)
-
-
-def _lost() -> UnavailableError:
-    return UnavailableError("another worker checks this tree now; what was seen so far is right and stays")
 
 
 def _compressed_layout(tree: Digest, placing: Placing, sizes: dict[bytes, int]) -> tuple[bytes, Digest]:

@@ -56,17 +56,17 @@ class Gatherer:
             ConflictError: the bytes of an output are not stored here.
             InvalidInputError: no directory holds files of such names.
         """
-        found, received = await self._outputs(to, prefix)
+        found = await self._outputs(to, prefix)
         text = manifest.write(found)
         tree = Digest.of(text)
         row, _ = await self._trees.put_manifest(to.project, tree, _once(compression.encode(text)))
         claims = await self._pack(to.project, found)
         row = await self._trees.propose(to.project, tree, claims)
         ref = ArtifactRef(DigestSet.only(tree), name=prefix, media_type=manifest.MEDIA_TYPE)
-        return Gathered(row, ProductRow(ref, Role.OUTPUT, row.size, received))
+        return Gathered(row, ProductRow(ref, Role.OUTPUT, row.size))
 
-    async def _outputs(self, to: Target, prefix: str) -> tuple[list[Entry], bool]:
-        """The outputs as files, and whether the step's own token sent all of them."""
+    async def _outputs(self, to: Target, prefix: str) -> list[Entry]:
+        """The outputs as files."""
         async with self._database.reading() as connection:
             await steps.open_step(connection, to.project, to.step, principal=to.principal)
             outputs = await trees.outputs_below(connection, to.project, to.step, f"{prefix}/")
@@ -78,7 +78,7 @@ class Gatherer:
             entries.append(Entry("644", "f", output.digest.raw, output.size, path))
         if not entries:
             raise NotFoundError("the step has no outputs below that name", name=prefix)
-        return entries, all(output.received for output in outputs)
+        return entries
 
     async def _pack(self, project: str, entries: Sequence[Entry]) -> list[PackClaim]:
         small = {entry.digest for entry in entries if entry.is_small}

@@ -95,7 +95,22 @@ async def test_outputs_below_a_name_become_a_tree(service: Service, client: http
         assert archive.getnames() == ["a/x", "b", "c"]
     await service.sign()
     label = (await labels(service, client, step.url))["dist"]
-    assert (label["custody_integrity"], label["custody_role"]) == ("verified", "observed")
+    assert (label["custody_integrity"], label["custody_role"]) == ("verified", "reported")
+
+
+async def test_who_sends_the_manifest_as_an_output_is_not_observed_to_have_made_the_tree(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    tree, step = a_tree(), await begin(client)
+    await send(client, tree, a_pack())
+    await service.check_trees()
+    async with service.client(step.token) as own:
+        await own.post(f"{step.url}/outputs", json=output(tree))
+        await put(own, step, "dist", tree.text)
+        await finish(own, step)
+    await service.sign()
+    label = (await labels(service, client, step.url))["dist"]
+    assert (label["custody_integrity"], label["custody_role"]) == ("verified", "reported")
 
 
 async def test_outputs_that_are_no_files_of_one_directory_make_no_tree(

@@ -77,17 +77,24 @@ async def test_what_a_neighbour_has_answers_like_what_nobody_has(
         for path, methods in document["paths"].items():
             if "{" not in path:
                 continue
-            for method in methods:
+            # To store a manifest asks nothing: it stores the caller's own, whoever else has one.
+            for method in set(methods) - ({"put"} if path.endswith("/manifest") else set()):
                 for digest in (theirs.blob, theirs.attestation, theirs.record, f"gitCommit:{COMMIT}"):
                     nobody = unknown["alias" if digest.startswith("git") else "digest"]
                     answers = []
                     for step, named in ((theirs.step.id, digest), (unknown["step"], nobody)):
                         url = path.replace("{step_id}", step).replace("{digest}", named)
+                        url = (
+                            url.replace("{prefix}", "x").replace("{upload_id}", step).replace("{number}", "1")
+                        )
                         fill = {"{digest}": f'"{named}"', "{unique}": an_id()}
                         sent = {k: _filled(v, fill) for k, v in headers.items()}
                         body = {"outcome": "succeeded"} if url.endswith("finish") else _body(url)
                         answer = await spy.request(
-                            method.upper(), url.replace("{name}", "x"), json=body, headers=sent
+                            method.upper(),
+                            url.replace("{name}", "x"),
+                            json=body,
+                            headers=sent,
                         )
                         answers.append(scrubbed(answer, step, named))
                     assert answers[0] == answers[1], (method, path)
@@ -103,6 +110,8 @@ def _filled(text: str, values: dict[str, str]) -> str:
 
 
 def _body(url: str) -> dict[str, object]:
+    if url.startswith("/v1/trees/"):
+        return {"packs": []}
     if url.endswith("inputs"):
         return {"inputs": [reference(b"x")]}
     return {"outputs": [reference(b"x", name="x")]}
