@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.digest import Digest
 from artifacts.errors import InvalidInputError
 from artifacts.layout import Key
 from artifacts.limits import MAX_INTEGER, MAX_RECORD_BYTES
-from artifacts.queries.dialect import insert
 from artifacts.steps import Role, StepState
 from artifacts.tables import step, step_dep, step_input, step_output
 
 _MAX_LINKS = 1000
+_PROJECT: sa.BindParameter[str] = sa.bindparam("_project")
+_STEPS: sa.BindParameter[str] = sa.bindparam("_steps", expanding=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +149,27 @@ async def link(connection: AsyncConnection, project: str, steps: Sequence[str]) 
     """Derive which steps used what others made, for steps just finished.
 
     Each input links to the newest earlier producer of the same bytes: popular bytes (an
-    empty file, a licence) have thousands, and all of them would say no more.
+    empty file, a licence) have thousands, and all of them would say no more. Consumers
+    that were recorded before their producer (a client that was offline) are found from
+    the producer's side.
     """
+    asked = {"_project": project, "_steps": list(steps)}
+    for statement in _links(connection.dialect.name):
+        await connection.execute(statement, asked)
+
+
+@cache
+def _links(dialect: str) -> tuple[sa.Insert, sa.Insert]:
+    """The two statements of `link`, built once: building them cost more than running them."""
+    return _added(dialect, _early()), _added(dialect, _late())
+
+
+def _added(dialect: str, found: sa.Select[tuple[str, str, str]]) -> sa.Insert:
+    adding = postgresql.insert(step_dep) if dialect == "postgresql" else sqlite.insert(step_dep)
+    return adding.from_select(["project", "step", "dep"], found).on_conflict_do_nothing()
+
+
+def _early() -> sa.Select[tuple[str, str, str]]:
     made = step_output.alias()
     producer = (
         sa.select(made.c.step)
@@ -163,15 +185,13 @@ async def link(connection: AsyncConnection, project: str, steps: Sequence[str]) 
     )
     used = (
         sa.select(step_input.c.project, step_input.c.step, producer.label("dep"))
-        .where(step_input.c.project == project, step_input.c.step.in_(steps))
+        .where(step_input.c.project == _PROJECT, step_input.c.step.in_(_STEPS))
         .subquery()
     )
-    await _add_links(connection, sa.select(used).where(used.c.dep.is_not(None)).distinct())
-    await _add_links(connection, _late(project, steps))
+    return sa.select(used.c.project, used.c.step, used.c.dep).where(used.c.dep.is_not(None)).distinct()
 
 
-def _late(project: str, steps: Sequence[str]) -> sa.Select[tuple[str, str, str]]:
-    """Consumers that were recorded before the step that made their input (a client that was offline)."""
+def _late() -> sa.Select[tuple[str, str, str]]:
     same = sa.and_(
         step_input.c.project == step_output.c.project, step_input.c.address == step_output.c.address
     )
@@ -179,17 +199,11 @@ def _late(project: str, steps: Sequence[str]) -> sa.Select[tuple[str, str, str]]
         sa.select(step_input.c.project, step_input.c.step, step_output.c.step)
         .join(step_output, same)
         .where(
-            step_output.c.project == project,
-            step_output.c.step.in_(steps),
+            step_output.c.project == _PROJECT,
+            step_output.c.step.in_(_STEPS),
             step_output.c.role == Role.OUTPUT.value,
             step_input.c.step > step_output.c.step,
         )
         .distinct()
         .limit(_MAX_LINKS)
-    )
-
-
-async def _add_links(connection: AsyncConnection, found: sa.Select[tuple[str, str, str]]) -> None:
-    await connection.execute(
-        insert(connection, step_dep).from_select(["project", "step", "dep"], found).on_conflict_do_nothing()
     )
