@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Request, Response, status
-from fastapi.responses import StreamingResponse
+from fastapi.responses import RedirectResponse, StreamingResponse
 
 from api.answers import BlobAnswer, MissingAnswer
 from api.auth import PartsHere, ProjectCaller
@@ -15,6 +15,7 @@ from api.ranges import asked_range
 from api.strict_route import StrictRoute
 from artifacts import layout
 from artifacts.digest import Digest
+from artifacts.limits import URL_SECONDS
 from artifacts.queries import receipts
 
 router = APIRouter(prefix="/v1/blobs", route_class=StrictRoute, tags=["blobs"])
@@ -58,6 +59,11 @@ async def fetch(
     """The bytes under a digest, or a range of them."""
     wanted = Digest.parse(digest)
     size = await here.content.size(caller.project, wanted)
+    if request.method == "GET" and request.query_params.get("redirect") == "1":
+        url = here.store.presign_get(layout.blob(caller.project, wanted), seconds=URL_SECONDS)
+        if url is not None:
+            # The URL is as good as the right to read, so nothing on the way may keep it.
+            return RedirectResponse(url, headers={"Cache-Control": "no-store"})
     headers = {
         "ETag": f'"{wanted}"',
         "Cache-Control": "private, immutable, max-age=31536000",

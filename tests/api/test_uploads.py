@@ -54,7 +54,7 @@ async def announce(client: httpx2.AsyncClient, content: bytes, **other: object) 
 
 async def send(client: httpx2.AsyncClient, told: dict[str, object], content: bytes) -> None:
     """Send every part the way the answer asks for."""
-    urls = {part["number"]: part["url"] for part in told.get("parts") or []}  # type: ignore[attr-defined]  # JSON
+    urls = {part["number"]: part["url"] for part in told.get("parts") or []}  # type: ignore[attr-defined]  # JSON has no types
     for number, start in enumerate(range(0, max(1, len(content)), UPLOAD_PART_BYTES), 1):
         piece = content[start : start + UPLOAD_PART_BYTES]
         if urls:
@@ -294,3 +294,21 @@ async def test_a_step_whose_own_upload_was_wrong_is_refused(
     await service.join_uploads()
     await service.sign()
     assert (await sealed(client, step))[0] == "refused"
+
+
+async def test_a_reader_who_asks_is_sent_to_the_store(service: Service, client: httpx2.AsyncClient) -> None:
+    told = await announce(client, SMALL)
+    await send(client, told, SMALL)
+    await complete(client, told)
+    path = f"/v1/blobs/{told['digest']}?redirect=1"
+    answer = await client.get(path)
+    if told.get("parts") is None:
+        assert (answer.status_code, answer.content) == (200, SMALL)
+        return
+    assert (answer.status_code, answer.headers["cache-control"]) == (307, "no-store")
+    async with httpx2.AsyncClient() as outside:
+        fetched = await outside.get(answer.headers["location"])
+    assert (fetched.content, fetched.headers["content-disposition"]) == (SMALL, "attachment")
+    assert (await client.get(path.partition("?")[0])).status_code == 200
+    async with service.client("cpt_other") as stranger:
+        assert (await stranger.get(path)).status_code == 404

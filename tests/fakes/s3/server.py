@@ -45,10 +45,10 @@ class FakeS3:
     def _listen(self) -> None:
         outer = self
 
-        class Handler(_Connection):
+        class Talking(_Connection):
             fake = outer
 
-        self._server = _Server(("127.0.0.1", self._port), Handler)
+        self._server = _Server(("127.0.0.1", self._port), Talking)
         self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
