@@ -1,10 +1,11 @@
 """Which environment variables a record may show, and which the command never gets to see."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from urllib.parse import unquote
 
-from custody.capture.shapes import looks_secret
+from custody.capture.shapes import find_spans, looks_secret
 
 MAX_VALUE = 4096
 
@@ -25,7 +26,11 @@ HARMLESS = frozenset(
         *("TEKTON_NAMESPACE", "TEKTON_PIPELINE_RUN", "TEKTON_TASK_RUN"),
     )
 )
-_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|KEY|CREDENTIAL|AUTH", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|KEY|CREDENTIAL|AUTH|COOKIE|JWT|BEARER|WEBHOOK"
+    r"|(?:^|_)(?:PASS|PAT|PW|DSN|SALT|PRIVATE)(?:_|$)|_PWD$",
+    re.IGNORECASE,
+)
 _OURS = "CUSTODY_"
 
 
@@ -63,17 +68,27 @@ def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def secret_values(environ: Mapping[str, str], *, shortest: int = 6) -> tuple[str, ...]:
-    """Return the values of variables that are named like secrets, longest first.
+    """Return the values of variables that are named like secrets, and secrets in other values, longest first.
 
     Values of the harmless names are left out: replacing a commit id in every log
     because a variable is called KEY would hide more than it protects.
     """
-    found = {
-        value
-        for name, value in environ.items()
-        if _SECRET_NAME.search(name) and name not in HARMLESS and len(value.strip()) >= shortest
-    }
+    named = (value for name, value in environ.items() if _SECRET_NAME.search(name) and name not in HARMLESS)
+    inside = (part for value in environ.values() for part in _inside(value))
+    found = {value for value in (*named, *inside) if len(value.strip()) >= shortest}
     return tuple(sorted(found, key=lambda value: (-len(value), value)))
+
+
+def _inside(value: str) -> Iterator[str]:
+    """Yield what looks like a secret in `value`; of a name and password in a URL also the password alone."""
+    content = value.encode("utf-8", "surrogateescape")
+    for start, end in find_spans(content):
+        secret = content[start:end].decode("utf-8", "surrogateescape")
+        yield secret
+        _, colon, password = secret.partition(":")
+        if colon and content[:start].endswith(b"://"):
+            yield password
+            yield unquote(password, errors="surrogateescape")
 
 
 def _refusal(name: str, value: str) -> str | None:

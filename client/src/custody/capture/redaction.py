@@ -1,6 +1,7 @@
 """Taking secrets out of a stream of bytes, whatever way it is cut into pieces."""
 
 import json
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
 from urllib.parse import quote
 
@@ -56,7 +57,7 @@ class Redactor:
 
 
 def _forms(value: str) -> Iterator[bytes]:
-    """Yield how `value` may appear: itself, its lines, quoted for a URL, escaped for JSON."""
+    """Yield how `value` may appear: itself, its lines, quoted for a URL or a shell, escaped for JSON, in base64."""
     whole = value.strip()
     yield from _bounded(whole)
     for line in whole.splitlines():
@@ -64,6 +65,12 @@ def _forms(value: str) -> Iterator[bytes]:
             yield from _bounded(line.strip())
     yield from _bounded(quote(whole.encode("utf-8", "surrogateescape"), safe=""))
     yield from _bounded(json.dumps(whole)[1:-1])
+    yield from _bounded(whole.replace("'", "'\\''"))
+    for encode in (b64encode, urlsafe_b64encode):
+        # Without its last characters, which depend on what stood behind it.
+        whole_groups = len(whole.encode("utf-8", "surrogateescape")) // 3 * 3
+        form = encode(whole.encode("utf-8", "surrogateescape")[:whole_groups])
+        yield from _bounded(form.decode())
 
 
 def _bounded(text: str) -> Iterator[bytes]:

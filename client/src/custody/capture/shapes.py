@@ -25,6 +25,7 @@ _TOKEN_SHAPES = (
     rb"AIza[A-Za-z0-9_\-]{35}",
     rb"ya29\.[A-Za-z0-9_\-]{20,1000}",
     rb"hv[sbr]\.[A-Za-z0-9_\-]{20,1000}",
+    rb"c[ps]t_[A-Za-z0-9_\-]{40,64}",
     rb"hf_[A-Za-z0-9]{30,255}",
     rb"do[opr]_v1_[a-f0-9]{64}",
     rb"SG\.[A-Za-z0-9_\-]{16,64}\.[A-Za-z0-9_\-]{16,128}",
@@ -44,7 +45,7 @@ _LABELLED = (
 )
 _BEGINNINGS = tuple(
     b"gho_ ghp_ ghs_ ghu_ ghr_ github_pat_ glpat- gldt- glrt- glcbt- glptt- glft- glsoat- glagent- AKIA ASIA ABIA "
-    b"ACCA xox xapp- k_live_ k_test_ sk- npm_ pypi- AIza ya29. hvs. hvb. hvr. hf_ doo_v1_ dop_v1_ dor_v1_ SG. "
+    b"ACCA xox xapp- k_live_ k_test_ sk- npm_ pypi- AIza ya29. hvs. hvb. hvr. hf_ cpt_ cst_ doo_v1_ dop_v1_ dor_v1_ SG. "
     b"dckr_pat_ eyJ AGE-SECRET-KEY-1 -----BEGIN ://".split()
 )
 _WORDS = (b"bearer", b"authorization", b"access_key", b"accesskey")
