@@ -73,14 +73,15 @@ def _check_header(frame: bytes, *, window: int, size: int | None = None) -> int:
 class FrameReader:
     """Decodes one long frame as it arrives, in bounded memory and in pieces of bounded size."""
 
-    def __init__(self, *, limit: int, length: int) -> None:
-        """Expect one frame of `length` bytes that unfolds to at most `limit`."""
+    def __init__(self, *, limit: int, length: int | None = None) -> None:
+        """Expect one frame that unfolds to at most `limit`; it has `length` bytes, where that is known."""
         self._limit = limit
         self._length = length
         self._head = b""
         self._size: int | None = None
         self._read = 0
         self._taken = 0
+        self._given = 0
         self._decoder = zstandard.ZstdDecompressor(max_window_size=_LARGE_WINDOW).decompressobj()
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
@@ -93,16 +94,17 @@ class FrameReader:
         self._taken += len(piece)
         if self._size is None:
             self._head += piece
-            if len(self._head) < min(_HEADER, self._length) and self._taken < self._length:
+            if len(self._head) < _HEADER and self._taken != self._length:
                 return
             self._size = self._checked_size()
             piece, self._head = self._head, b""
         for start in range(0, len(piece), _SLICE):
+            self._given += min(_SLICE, len(piece) - start)
             yield self._decoded(piece[start : start + _SLICE])
 
     def _checked_size(self) -> int:
         size = _check_header(self._head, window=_LARGE_WINDOW)
-        if size > min(self._limit, _RATIO * self._length + MIB):
+        if size > self._limit:
             raise LimitExceededError(
                 f"the frame unfolds to {size} bytes, which is too much", limit=self._limit
             )
@@ -118,6 +120,8 @@ class FrameReader:
         self._read += len(content)
         if self._size is None or self._read > self._size:
             raise InvalidInputError("the frame unfolds to more than it states")
+        if self._read > _RATIO * self._given + MIB:
+            raise LimitExceededError(f"the frame unfolds to more than {_RATIO} times its length")
         if self._decoder.unused_data:
             raise InvalidInputError("there are bytes after the frame")
         return content

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
 
 from artifacts import layout
@@ -48,8 +48,8 @@ class Reading:
     hasher: hashlib._Hash
 
     @classmethod
-    def of(cls, length: int) -> Reading:
-        """Begin to read a frame of `length` bytes."""
+    def of(cls, length: int | None = None) -> Reading:
+        """Begin to read a frame of `length` bytes, where that is known."""
         frame = FrameReader(limit=MAX_MANIFEST_BYTES, length=length)
         return cls(frame, ManifestReader(), hashlib.sha256())
 
@@ -86,13 +86,40 @@ class Reading:
         return Digest("sha256", self.hasher.hexdigest())
 
 
-async def read_frame(store: ObjectStore, key: Key, reading: Reading) -> AsyncIterator[list[Entry]]:
-    """Feed the object at `key` to `reading`, a little at a time, off the loop."""
-    async for piece in store.open(key):
+async def read_frame(content: AsyncIterable[bytes], reading: Reading) -> AsyncIterator[list[Entry]]:
+    """Feed `content` to `reading`, a little at a time, off the loop."""
+    async for piece in content:
         for start in range(0, len(piece), _PIECE):
             entries = await asyncio.to_thread(reading.feed, piece[start : start + _PIECE])
             if entries:
                 yield entries
+
+
+async def watched(content: AsyncIterable[bytes], reading: Reading) -> AsyncIterator[bytes]:
+    """Pass `content` on as `reading` reads along; it stops where that refuses it.
+
+    Raises:
+        InvalidInputError: it is not one frame of one manifest.
+        LimitExceededError: it holds too much.
+    """
+    held: list[bytes] = []
+    size = 0
+    async for piece in content:
+        held.append(piece)
+        size += len(piece)
+        if size >= _PIECE:
+            yield await _along(held, reading)
+            size = 0
+    if held:
+        yield await _along(held, reading)
+
+
+async def _along(held: list[bytes], reading: Reading) -> bytes:
+    piece = b"".join(held)
+    held.clear()
+    for start in range(0, len(piece), _PIECE):
+        await asyncio.to_thread(reading.feed, piece[start : start + _PIECE])
+    return piece
 
 
 async def entries(store: ObjectStore, project: str, tree: Digest) -> AsyncIterator[list[Entry]]:
@@ -107,7 +134,7 @@ async def entries(store: ObjectStore, project: str, tree: Digest) -> AsyncIterat
         raise NotFoundError("the manifest is not stored here", digest=str(tree))
     reading = Reading.of(size)
     try:
-        async for some in read_frame(store, key, reading):
+        async for some in read_frame(store.open(key), reading):
             yield some
         found = reading.finish()
     except (InvalidInputError, LimitExceededError) as error:

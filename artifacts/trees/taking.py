@@ -15,10 +15,10 @@ from artifacts.layout import Key
 from artifacts.limits import MAX_MANIFEST_BYTES, MAX_TREE_REPORTED
 from artifacts.queries import facts, locations, queue, receipts, trees
 from artifacts.refs import ArtifactRef
-from artifacts.storage.protocol import ObjectStore, Staged
+from artifacts.storage.protocol import ObjectStore
 from artifacts.trees.claims import PackClaim
 from artifacts.trees.manifest import MEDIA_TYPE
-from artifacts.trees.reading import Reading, read_frame
+from artifacts.trees.reading import Reading, watched
 from artifacts.trees.states import TreeRow, TreeState
 
 CHECK = "tree"
@@ -43,10 +43,12 @@ class Trees:
             DigestMismatchError: it is the manifest of another tree.
             LimitExceededError: it is too large. In every case nothing is left.
         """
-        staged = await self._store.stage(content, at=self._clock.now(), limit=MAX_MANIFEST_BYTES)
+        reading = Reading.of()
+        watching = watched(content, reading)
+        staged = await self._store.stage(watching, at=self._clock.now(), limit=MAX_MANIFEST_BYTES)
         try:
-            reading = await self._read(staged, tree)
-        except BaseException:
+            _check(reading, tree)
+        except InvalidInputError:
             await self._store.discard(staged)
             raise
         key = layout.manifest(project, tree)
@@ -63,17 +65,6 @@ class Trees:
             layout_stored=None,
         )
         return await self._noted(project, row)
-
-    async def _read(self, staged: Staged, tree: Digest) -> Reading:
-        reading = Reading.of(staged.size)
-        async for _ in read_frame(self._store, staged.key, reading):
-            pass
-        found = reading.finish()
-        if found != tree:
-            raise DigestMismatchError(
-                "this is the manifest of another tree", declared=str(tree), arrived=str(found)
-            )
-        return reading
 
     async def _resting(self, key: Key) -> Digest:
         """The digest of what rests at `key`: the first who put it may have compressed it otherwise."""
@@ -167,3 +158,11 @@ class Trees:
             rest = [digest for digest in digests if digest not in known]
             blobs = await locations.large_blobs(connection, project, rest)
         return [digest for digest in rest if digest not in blobs]
+
+
+def _check(reading: Reading, tree: Digest) -> None:
+    found = reading.finish()
+    if found != tree:
+        raise DigestMismatchError(
+            "this is the manifest of another tree", declared=str(tree), arrived=str(found)
+        )
