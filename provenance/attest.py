@@ -45,6 +45,8 @@ from provenance.writer import PAYLOAD_TYPE, encode
 
 BUILDER: Final = "/builders/local/v1"
 _AGAIN_MS: Final = 100
+_AGAIN_MOST_MS: Final = 2_000
+"""Between two looks at a step that has to wait: twice as long each time, up to here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,10 @@ class Attester:
         await steps.explain(connection, job.project, job.topic, StepState.SEALED.value, reason=None)
 
     async def _later(self, job: Job, reason: str) -> None:
-        until = to_milliseconds(self._clock.now()) + _AGAIN_MS
+        # Each look costs a written transaction and every receipt of the record; with a worker
+        # that is away, a thousand waiting steps would be all that the index is busy with.
+        pause = min(_AGAIN_MS << min(job.attempt - 1, 10), _AGAIN_MOST_MS)
+        until = to_milliseconds(self._clock.now()) + pause
         async with self._database.writing() as connection:
             await queue.postpone(connection, job, until=until)
             await steps.explain(connection, job.project, job.topic, StepState.SEALED.value, reason=reason)
