@@ -91,15 +91,42 @@ def _prepare(address: Address, timeout: float) -> HTTPConnection:
     proxy = _proxy(address)
     if proxy is None:
         return HTTPSConnection(address.host, address.port, timeout=timeout, context=context)
-    connection = HTTPSConnection(proxy.host, proxy.port, timeout=timeout, context=context)
-    connection.set_tunnel(address.host, address.port)
+    connection = HTTPSConnection(proxy.address.host, proxy.address.port, timeout=timeout, context=context)
+    connection.set_tunnel(address.host, address.port, headers=proxy.headers)
     return connection
 
 
-def _proxy(address: Address) -> Address | None:
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """Where the tunnel begins, and what the proxy is told about who asks for it."""
+
+    address: Address
+    headers: dict[str, str]
+
+
+def _proxy(address: Address) -> Proxy | None:
     from urllib.request import getproxies_environment, proxy_bypass
 
     found = getproxies_environment().get("https")
     if not found or proxy_bypass(f"{address.host}:{address.port}"):
         return None
-    return parse_address(found if "://" in found else f"http://{found}")
+    return parse_proxy(found if "://" in found else f"http://{found}")
+
+
+def parse_proxy(url: str) -> Proxy:
+    """Read the address of a proxy, which may hold a name and password, quoted as in any URL.
+
+    Raises:
+        MisuseError: It is no http address.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme.lower() != "http":
+        raise MisuseError("the proxy is no http address", hint="HTTPS_PROXY looks like http://proxy:3128")
+    who, at, where = rest.rpartition("@")
+    address = parse_address(f"http://{where}")
+    if not at:
+        return Proxy(address, {})
+    from base64 import b64encode
+    from urllib.parse import unquote_to_bytes
+
+    return Proxy(address, {"Proxy-Authorization": f"Basic {b64encode(unquote_to_bytes(who)).decode()}"})
