@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import Counter
 
 from tests.fakes.s3.faults import Fault
@@ -18,6 +19,7 @@ async def table() -> None:
     }
     for times in (1, 1000):
         for name, request in PLACES:
+            print(f"{name}: {request}, {'once' if times == 1 else 'always'}", file=sys.stderr)
             for fault, outcome in (await outcomes(name, request, times=times)).items():
                 seen[fault, times][outcome] += 1
     print("| fault | places | once: done after a retry | refused | always: done all the same | refused |")
