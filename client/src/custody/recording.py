@@ -18,6 +18,10 @@ from custody.spool.location import Spool
 from custody.transport import STEADY, Transport
 from custody.wire import Document, listed, text
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from custody.trees.capture import Captured
+
 WAIT = 10
 """Seconds to wait for the signature."""
 
@@ -133,6 +137,23 @@ class Recording:
                 sent(one.file.size)
         self._refer(by_reference, found)
         return [found[one.name] for one in produced]
+
+    def keep_tree(self, name: str, taken: Captured) -> Kept:
+        """Upload a directory and record it as an output.
+
+        Raises:
+            ClientError: It could not be sent; a directory is not kept for a service that is away.
+        """
+        from custody.trees.keeping import send
+        from custody.trees.manifest import MEDIA_TYPE
+
+        if self.absence is not None:
+            raise ContentError(f"{name}: a directory cannot wait for a service that is away")
+        sent = send(self._project.transport, taken)
+        digest = {"sha256": taken.manifest.sha256}
+        self._own.add_outputs(self.step_id, [{"name": name, "digest": digest, "mediaType": MEDIA_TYPE}])
+        how = "stored" if sent.size else "already stored"
+        return Kept(name, taken.manifest.digest, taken.manifest.size, how)
 
     def keep_bytes(self, name: str, content: Content, sha256: str) -> Kept:
         """Upload a byproduct: a log, a list."""

@@ -26,13 +26,13 @@ from custody.capture.ignore import Ignore
 from custody.capture.names import wire_name
 from custody.commands.access import service
 from custody.contents import hashed
-from custody.downloads import fetch_to_file
 from custody.errors import ClientError, ContentError, MisuseError
 from custody.ids import is_ulid
 from custody.inputs import file_input
 from custody.output_names import output_name
 from custody.recording import Kept, Produced, Recording, begin
 from custody.references import looks_like_reference, parse
+from custody.running.tree_outputs import keep_trees
 from custody.service import Service
 from custody.settings import load
 from custody.spool.location import find_spool
@@ -40,6 +40,7 @@ from custody.strict_json import MAX_INTEGER
 from custody.surroundings import look_around, masked
 from custody.terminal import warn
 from custody.transport import BRIEF, Patience
+from custody.trees.either import fetch_either
 from custody.wire import Document
 
 Scalar: TypeAlias = str | bool | int | float
@@ -61,6 +62,7 @@ class Step:
         self._away_at_begin = recording is not None and recording.absence is not None
         self._root = str(Path.cwd())
         self._outputs: dict[str, str] = {}
+        self._trees: dict[str, str] = {}
         self.parameters: dict[str, str | bool | int] = {}
         self._fetched: tempfile.TemporaryDirectory[str] | None = None
 
@@ -74,7 +76,8 @@ class Step:
 
         Args:
             what: A file; or `URI@sha256:…` or `sha256:…`, whose bytes are fetched from the
-                service and verified. The copy lives as long as the step.
+                service and verified, a directory where it is that of a tree. The copy lives as
+                long as the step.
 
         Raises:
             ContentError: The file cannot be read, or the service sent other bytes.
@@ -94,12 +97,17 @@ class Step:
     def output(self, path: str | os.PathLike[str]) -> Path:
         """Record that the step produces `path`, which may be written later, and return it.
 
-        A file is taken as it is when the step ends; a folder stands for the files in it.
+        A file is taken as it is when the step ends; a folder stands for the files in it,
+        or, written with a slash at its end, for one output: a tree.
 
         Raises:
             MisuseError: It lies outside the working directory.
         """
-        self._outputs[output_name(path, root=self._root)] = str(Path(self._root, path))
+        name = output_name(path, root=self._root)
+        if os.fspath(path).endswith("/"):
+            self._trees[name] = str(Path(self._root, path))
+        else:
+            self._outputs[name] = str(Path(self._root, path))
         return Path(path)
 
     def params(self, **parameters: Scalar) -> None:
@@ -126,7 +134,7 @@ class Step:
             self._fetched = tempfile.TemporaryDirectory(prefix="custody-")
         target = Path(self._fetched.name, found.hex)
         if not target.exists():
-            fetch_to_file(self._project, found.hex, target)
+            fetch_either(self._project, found.hex, target)
         self._add_input(found.descriptor())
         return target
 
@@ -160,6 +168,9 @@ class Step:
         produced, trouble = self._produced()
         self.kept = recording.keep(produced)
         trouble.extend(ContentError(f"{one.name}: {one.trouble}") for one in self.kept if one.trouble)
+        trees, untaken = keep_trees(list(self._trees.values()), self._root, Ignore(), recording)
+        self.kept.extend(trees)
+        trouble.extend(untaken)
         self.page = recording.finish(
             {
                 "outcome": outcome,

@@ -16,7 +16,7 @@ def _path(written: str | bytes) -> bytes:
     return manifest_of([file(written)])
 
 
-PATHS = {
+PATHS: dict[str, str | bytes] = {
     "an absolute path": "/etc/passwd",
     "a path above": "../x",
     "a path above, further down": "a/../../x",

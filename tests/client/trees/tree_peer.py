@@ -45,7 +45,7 @@ class Shelf:
             digest, size = line.split()[2].decode(), int(line.split()[3])
             if digest in self.places:
                 *frame, at = self.places[digest]
-                frames.setdefault(tuple(frame), []).append((at, number))  # type: ignore[arg-type]  # four members
+                frames.setdefault(tuple(frame), []).append((at, number))
             elif size and digest not in self.blobs:
                 missing.append(digest)
         if missing:

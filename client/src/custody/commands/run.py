@@ -65,7 +65,11 @@ def _add_facts(parser: argparse.ArgumentParser) -> None:
         help="consumed: a file, a folder, URI@sha256:…",
     )
     option(
-        "--output", metavar="GLOB", action="append", default=[], help="produced; instead of all that changed"
+        "--output",
+        metavar="GLOB|DIR/",
+        action="append",
+        default=[],
+        help="produced; instead of all that changed. DIR/ is one output, a tree",
     )
     option("--param", metavar="K=V", action="append", default=[], help="a parameter of the step")
     option("--env", metavar="NAME", action="append", default=[], help="also record this environment variable")

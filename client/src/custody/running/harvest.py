@@ -17,6 +17,7 @@ from custody.output_names import printable_name
 from custody.progress import bar
 from custody.recording import Kept, Produced, Recording
 from custody.running.scene import Scene, look_again
+from custody.running.tree_outputs import keep_trees
 
 MAX_OUTPUTS = 1000
 """Outputs of one step; a step that changed more gets a list of them instead."""
@@ -58,7 +59,8 @@ def harvest(scene: Scene, recording: Recording) -> Harvest:
 
         kept = recording.keep(produced, sent=sent)
     lost = [ContentError(f"{one.name}: {one.trouble}") for one in kept if one.trouble is not None]
-    return Harvest(kept, [*trouble, *unsteady, *lost])
+    trees, untaken = keep_trees(scene.trees, scene.root, scene.ignore, recording)
+    return Harvest([*kept, *trees], [*trouble, *unsteady, *lost, *untaken])
 
 
 def _outputs(scene: Scene, after: Snapshot) -> tuple[Sequence[Output], list[ClientError]]:

@@ -17,6 +17,7 @@ from custody.errors import ClientError, ContentError, MisuseError
 from custody.inputs import Consumed, consumed, merged
 from custody.progress import bar
 from custody.running.plan import Plan, default_name
+from custody.running.tree_outputs import names_tree
 from custody.surroundings import Surroundings, masked
 from custody.surroundings import look_around as surroundings
 
@@ -35,6 +36,7 @@ class Scene:
     ignore: Ignore
     cache: StatCache
     selection: Selection | None
+    trees: tuple[str, ...]
     declared: tuple[Consumed, ...]
     refused: dict[str, str]
 
@@ -57,7 +59,8 @@ def look_around(plan: Plan, environ: Mapping[str, str]) -> Scene:
     """
     try:
         ignore = Ignore.load(plan.root, allow_secrets=plan.allow_secrets)
-        selection = Selection(plan.outputs, plan.root) if plan.outputs else None
+        named = [glob for glob in plan.outputs if not names_tree(glob)]
+        selection = Selection(named, plan.root) if plan.outputs else None
     except CaptureError as error:
         raise MisuseError(str(error), hint=error.hint or None) from error
     around = surroundings(
@@ -82,6 +85,7 @@ def look_around(plan: Plan, environ: Mapping[str, str]) -> Scene:
         ignore=ignore,
         cache=cache,
         selection=selection,
+        trees=tuple(glob for glob in plan.outputs if names_tree(glob)),
         declared=declared,
         refused=around.refused,
     )

@@ -38,10 +38,19 @@ def captured(
         MisuseError: `.custodyignore` cannot be read.
     """
     exactly = Exactly(allow_secrets=allow_secrets)
-    leaving: Leaving = _ignoring(path, allow_secrets=allow_secrets) if ignore else exactly
+    found = captured_by(_ignoring(path, allow_secrets=allow_secrets) if ignore else exactly, path, environ)
+    exactly.require_none()
+    return found
+
+
+def captured_by(leaving: Leaving, path: str, environ: Mapping[str, str]) -> Captured:
+    """Capture a directory but for what `leaving` leaves out.
+
+    Raises:
+        ContentError: It cannot be captured.
+    """
     cache = StatCache.load(_small(cache_file(path, environ, namespace="tree")) if wanted(environ) else None)
     found = capture(path, leaving=leaving, cache=cache)
-    exactly.require_none()
     cache.save(found.identities)
     if found.dropped:
         warn(

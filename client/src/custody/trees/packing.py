@@ -66,8 +66,8 @@ def pack(root: str, manifest: Manifest, entries: Sequence[int], spool: str) -> I
         waiting: deque[tuple[Sequence[int], Future[tuple[bytes, int]]]] = deque()
         draft = _Draft(spool, manifest)
         try:
-            for members in frames(manifest, entries):
-                waiting.append((members, pool.submit(frame, members)))
+            for chosen in frames(manifest, entries):
+                waiting.append((chosen, pool.submit(frame, chosen)))
                 if len(waiting) > 2 * workers:
                     draft.add(waiting[0][0], *waiting.popleft()[1].result())
                     if draft.full:
