@@ -8,7 +8,7 @@ from argparse import Namespace
 from custody.references import Reference
 from custody.service import Service
 from custody.terminal import plain, say
-from custody.trees.keeping import fetch, source
+from custody.trees.fetching import fetch, source
 from custody.trees.restore import Options
 
 

@@ -12,7 +12,7 @@ from custody.output_names import printable_name
 from custody.references import parse
 from custody.trees.compare import Side
 from custody.trees.escapes import escape
-from custody.trees.keeping import captured, source
+from custody.trees.fetching import source
 from custody.trees.manifest import Manifest
 
 
@@ -45,6 +45,8 @@ def manifest_of(chosen: Namespace, written: str) -> Manifest:
 
 def manifest_of_directory(path: str, *, ignore: bool) -> Manifest:
     """Return the tree that a local directory is; nothing of it leaves this machine."""
+    from custody.trees.keeping import captured
+
     return captured(path, os.environ, ignore=ignore, allow_secrets=True).manifest
 
 

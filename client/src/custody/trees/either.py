@@ -21,7 +21,7 @@ def fetch_either(project: Service, sha256: str, target: Path) -> None:
     try:
         fetch_to_file(project, sha256, target)
     except NothingFoundError:
-        from custody.trees.keeping import fetch, source
+        from custody.trees.fetching import fetch, source
 
         found = source(project.transport, os.environ)
         try:

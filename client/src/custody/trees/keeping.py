@@ -1,4 +1,4 @@
-"""Directories to trees and trees to directories, as the commands and the Python API ask for it."""
+"""Directories to trees, as the commands and the Python API ask for it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,11 @@ from custody.capture.ignore import Ignore
 from custody.capture.scan import Leaving
 from custody.capture.statcache import StatCache, cache_file, wanted
 from custody.errors import MisuseError
-from custody.nodestore.store import node_store
 from custody.progress import bar
 from custody.terminal import warn
 from custody.transport import Transport
 from custody.trees.capture import MAX_REMEMBERED, Captured, Exactly, capture
-from custody.trees.manifest import Manifest
 from custody.trees.remote import TreeService
-from custody.trees.restore import Options, restore
-from custody.trees.source import Source
 from custody.trees.upload import Sent, Upload
 
 
@@ -69,29 +65,6 @@ def send(transport: Transport, found: Captured) -> Sent:
     """
     with bar("uploading") as advance:
         return Upload(TreeService(transport), found, advance).send()
-
-
-def source(transport: Transport, environ: Mapping[str, str]) -> Source:
-    """Return where trees come from: this machine's store, then the service. The caller closes it.
-
-    Raises:
-        MisuseError: A variable that configures the store makes no sense.
-    """
-    return Source(TreeService(transport.twin()), node_store(environ))
-
-
-def fetch(found: Source, sha256: str, target: str, options: Options | None = None) -> Manifest:
-    """Restore the tree `sha256` as the directory `target`.
-
-    Raises:
-        ContentError: The target exists, or the tree cannot be written there.
-        NothingFoundError: The service does not have it.
-        ServiceError: The service does not answer.
-    """
-    manifest = found.manifest(sha256)
-    with bar("restoring") as advance:
-        restore(found, manifest, target, options or Options(), advance=advance)
-    return manifest
 
 
 def _ignoring(path: str, *, allow_secrets: bool) -> Ignore:
