@@ -139,21 +139,31 @@ class Recording:
         return [found[one.name] for one in produced]
 
     def keep_tree(self, name: str, taken: Captured) -> Kept:
-        """Upload a directory and record it as an output.
+        """Upload a directory and record it as an output, or keep a copy of it where the service is away.
 
         Raises:
-            ClientError: It could not be sent; a directory is not kept for a service that is away.
+            ClientError: It could neither be sent nor kept.
         """
         from custody.trees.keeping import send
         from custody.trees.manifest import MEDIA_TYPE
 
-        if self.absence is not None:
-            raise ContentError(f"{name}: a directory cannot wait for a service that is away")
-        sent = send(self._project.transport, taken)
-        digest = {"sha256": taken.manifest.sha256}
-        self._own.add_outputs(self.step_id, [{"name": name, "digest": digest, "mediaType": MEDIA_TYPE}])
-        how = "stored" if sent.size else "already stored"
-        return Kept(name, taken.manifest.digest, taken.manifest.size, how)
+        reference = {"name": name, "digest": {"sha256": taken.manifest.sha256}, "mediaType": MEDIA_TYPE}
+        how = KEPT
+        if self.absence is None:
+            try:
+                how = "stored" if send(self._project.transport, taken).size else "already stored"
+            except ServiceError as error:
+                if not self.outlives(error):
+                    raise
+        if self._endurance is not None and self.absence is not None:
+            self._endurance.draft.keep_tree(name, taken, reference)
+        else:
+            self._own.add_outputs(self.step_id, [reference])
+        return Kept(name, taken.manifest.digest, taken.manifest.size, KEPT if self.absence else how)
+
+    def outlives(self, error: ServiceError) -> bool:
+        """Return whether `error` means that the service is away and the step goes on without it."""
+        return self._endurance is not None and self._endurance.absence.noted(error)
 
     def keep_bytes(self, name: str, content: Content, sha256: str) -> Kept:
         """Upload a byproduct: a log, a list."""

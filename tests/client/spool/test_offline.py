@@ -259,6 +259,31 @@ def test_a_python_step_is_kept_too(
     assert [one["id"] for one in steps_that_made(running, b"weights")] == [step.id]
 
 
+def test_a_directory_waits_too_and_is_a_tree_once_delivered(
+    running: Running, away: Command, place: Path
+) -> None:
+    script = (
+        "touch begun; while [ ! -e go ]; do sleep 0.02; done; mkdir -p d/e; echo made > d/e/f; ln -s f d/e/l"
+    )
+    child = away.begun("run", "--json", "--output", "d/", "--", "sh", "-c", script)
+    until_exists(place / "begun")
+    killed(running)
+    (place / "go").touch()
+    out, err = child.communicate(timeout=120)
+    assert child.returncode == 0, err
+    summary = json.loads(out.splitlines()[-1])
+    assert summary["spooled"], err
+    (kept,) = [one for one in summary["outputs"] if one["name"] == "d"]
+    (place / "d/e/f").write_text("changed since")
+    revived(running)
+    flushed = away("flush")
+    assert flushed.returncode == 0, flushed.stderr
+    assert signed(running, summary["id"])["outcome"] == "succeeded"
+    assert away("get", kept["digest"], "again").returncode == 0
+    assert (place / "again/e/f").read_text() == "made\n"
+    assert str((place / "again/e/l").readlink()) == "f"
+
+
 def until_exists(path: Path) -> None:
     deadline = time.monotonic() + 20
     while not path.exists():

@@ -15,7 +15,14 @@ from dataclasses import dataclass, field
 from custody import clock, exits
 from custody.capture.redaction import Redactor
 from custody.commands.access import service
-from custody.errors import ClientError, ContentError, MisuseError, RefusedError, UnreachableError
+from custody.errors import (
+    ClientError,
+    ContentError,
+    MisuseError,
+    RefusedError,
+    SpoolFullError,
+    UnreachableError,
+)
 from custody.recording import Kept, Recording, begin
 from custody.running import report
 from custody.running.child import run_child
@@ -131,8 +138,10 @@ class Session:
     def _keep_outputs(self, recording: Recording) -> None:
         try:
             found = harvest(self.scene, recording)
-        except UnreachableError:
-            raise
+        except UnreachableError as error:
+            if isinstance(error, SpoolFullError) or not recording.outlives(error):
+                raise
+            self.trouble.append(error)
         except ClientError as error:
             self.trouble.append(error)
         except OSError as error:  # the working directory itself may be gone

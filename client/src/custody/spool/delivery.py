@@ -22,7 +22,7 @@ from typing import BinaryIO
 from custody.bodies import Content
 from custody.errors import ContentError, RefusedError
 from custody.service import Service
-from custody.spool.entry import Entry, Made
+from custody.spool.entry import Entry, Made, tree_folder
 from custody.wire import Document, text
 
 _FINISHED = "step-finished"
@@ -63,6 +63,7 @@ def deliver(service: Service, entry: Entry, folder: Path, sent: Sent) -> Deliver
 
 def _add(service: Service, entry: Entry, folder: Path, sent: Sent) -> None:
     service.add_inputs(entry.id, entry.inputs)
+    _send_trees(service, entry, folder)
     missing = _missing(service, entry)
     known: list[dict[str, object]] = []
     for one in entry.outputs:
@@ -79,6 +80,7 @@ def _add(service: Service, entry: Entry, folder: Path, sent: Sent) -> None:
 
 
 def _whole(service: Service, entry: Entry, folder: Path, run: str, sent: Sent) -> Delivered:
+    _send_trees(service, entry, folder)
     missing = _missing(service, entry)
     for one in entry.outputs:
         if one.here and f"sha256:{one.sha256}" in missing:
@@ -102,8 +104,20 @@ def _whole(service: Service, entry: Entry, folder: Path, run: str, sent: Sent) -
     return Delivered(entry.record, page, True)
 
 
+def _send_trees(service: Service, entry: Entry, folder: Path) -> None:
+    """Send the directories; from then on they are references like those to any tree."""
+    trees = {one.sha256 for one in entry.outputs if one.here and one.is_tree}
+    if not trees:
+        return
+    from custody.spool.directories import copied_tree
+    from custody.trees.keeping import send
+
+    for sha256 in sorted(trees):
+        send(service.transport, copied_tree(folder / tree_folder(sha256), sha256))
+
+
 def _missing(service: Service, entry: Entry) -> set[str]:
-    here = dict.fromkeys(f"sha256:{one.sha256}" for one in entry.outputs if one.here)
+    here = dict.fromkeys(f"sha256:{one.sha256}" for one in entry.outputs if one.here and not one.is_tree)
     return service.missing(list(here)) if here else set()
 
 

@@ -13,8 +13,12 @@ from custody.bodies import Content
 from custody.errors import ContentError, RefusedError, SpoolFullError
 from custody.ids import new_ulid
 from custody.spool.durable import move, remove, sync_folder, write_file
-from custody.spool.entry import FILE, Entry, Made
+from custody.spool.entry import FILE, Entry, Made, tree_folder
 from custody.spool.location import Spool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from custody.trees.capture import Captured
 
 _CHUNK = 1024 * 1024
 _KEPT_FREE = 64 * 1024 * 1024
@@ -82,6 +86,31 @@ class Draft:
             raise ContentError(f"the spool: {error.filename or ''} {error.strerror}") from error
         self._add(Made(name, sha256, content.size, role, True, {} if uri is None else {"uri": uri}))
 
+    def keep_tree(self, name: str, taken: Captured, reference: Mapping[str, object]) -> None:
+        """Copy a directory, to be sent as a tree.
+
+        Raises:
+            ContentError: It changed meanwhile, or cannot be kept.
+            SpoolFullError: There is no room for it.
+        """
+        from custody.spool.directories import OVERHEAD, copy_tree
+
+        manifest = taken.manifest
+        target: Path | None = None
+        try:
+            target = self._opened() / tree_folder(manifest.sha256)
+            if not target.exists():
+                self._take_room(manifest.size + OVERHEAD * len(manifest))
+                copy_tree(taken, target)
+        except OSError as error:
+            self._drop(target)
+            raise ContentError(f"the spool: {error.filename or ''} {error.strerror}") from error
+        except ContentError:
+            self._drop(target)
+            raise
+        more = {key: value for key, value in reference.items() if key not in ("name", "digest", "role")}
+        self._add(Made(name, manifest.sha256, manifest.size, "output", True, more))
+
     def commit(self, ending: Mapping[str, object]) -> None:
         """Put the whole step into the spool; durable when this returns.
 
@@ -120,6 +149,10 @@ class Draft:
             remove(self._folder)
             self._folder = None
         self._held.close()
+
+    def _drop(self, unfinished: Path | None) -> None:
+        if unfinished is not None and unfinished.exists():
+            remove(unfinished)
 
     def _add(self, made: Made) -> None:
         self._outputs[made.name] = made

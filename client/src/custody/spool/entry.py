@@ -21,6 +21,9 @@ MAX_ENTRY = 64 * 1024 * 1024
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
+TREE = "application/vnd.custody.tree.v1"
+
+
 @dataclass(frozen=True, slots=True)
 class Made:
     """An output. `here` says that its bytes lie in the entry, under their sha256."""
@@ -31,6 +34,11 @@ class Made:
     role: str
     here: bool
     more: dict[str, Any] = field(default_factory=dict)  # Any: further members of the reference, JSON
+
+    @property
+    def is_tree(self) -> bool:
+        """Whether it is a directory."""
+        return self.more.get("mediaType") == TREE
 
     def reference(self) -> dict[str, object]:
         """Return the output as a reference, for bytes that the service has."""
@@ -63,6 +71,11 @@ class Entry:
     def total(self) -> int:
         """Return how many bytes its outputs have."""
         return sum(one.size for one in self.outputs if one.here)
+
+
+def tree_folder(sha256: str) -> str:
+    """Return the name of the copy of a directory in an entry."""
+    return f"tree-{sha256}"
 
 
 def read_entry(folder: Path) -> Entry:
