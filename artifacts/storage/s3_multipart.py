@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -113,3 +114,15 @@ class Multipart:
             await self._bucket.call("abort_multipart_upload", once=True, **self._target)
         except (NotFoundError, UnavailableError):
             return
+
+
+async def copy_together(bucket: Bucket, name: str, sources: Iterable[Members], guard: Members) -> None:
+    """Write `name` on the server from `sources`, in order; each says what a part is copied from."""
+    writing = await Multipart.begin(bucket, name, guard)
+    try:
+        for source in sources:
+            await writing.add_copy(**source)
+        await writing.finish()
+    except BaseException:
+        await writing.abandon()
+        raise

@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, Final
 
 from artifacts import layout
@@ -27,7 +28,7 @@ from artifacts.layout import Key
 from artifacts.storage.protocol import Listed, Staged
 from artifacts.storage.s3 import MIB, Answer, Bucket, ChangedError, UnsupportedError
 from artifacts.storage.s3_bodies import SUM, regrouped, sums, within
-from artifacts.storage.s3_multipart import Guard, Multipart
+from artifacts.storage.s3_multipart import Guard, Multipart, copy_together
 from artifacts.storage.s3_reading import NEEDED, Reading
 
 _HELD: Final = MIB
@@ -42,8 +43,11 @@ _SETTLE: Final = (0.0, 0.05, 0.2, 0.5)
 class S3Store:
     """Keeps objects in `bucket` below `prefix`; implements `ObjectStore`."""
 
-    def __init__(self, bucket: Bucket, *, prefix: str = "", guard: Guard | None = None) -> None:
+    def __init__(
+        self, bucket: Bucket, *, prefix: str = "", guard: Guard | None = None, copy_part: int = _COPY_PART
+    ) -> None:
         self._bucket = bucket
+        self._copy_part = copy_part
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._guard = guard or Guard()
         self._new_only: dict[str, Any] = {"IfNoneMatch": "*"}  # Any: as boto3 takes
@@ -60,9 +64,6 @@ class S3Store:
 
     def name_of(self, key: Key) -> str:
         """The name of `key` in the bucket."""
-        return self._name(key)
-
-    def _name(self, key: Key) -> str:
         return f"{self._prefix}{key}"
 
     def _guard_for(self, key: Key) -> dict[str, Any]:  # Any: as boto3 takes
@@ -83,7 +84,7 @@ class S3Store:
                 if last and writing is None:
                     return await self._stage_short(key, piece, digest)
                 writing = writing or await Multipart.begin(
-                    self._bucket, self._name(key), self._guard.always()
+                    self._bucket, self.name_of(key), self._guard.always()
                 )
                 await writing.add(piece)
             if writing is None:
@@ -99,7 +100,7 @@ class S3Store:
         if len(content) <= _HELD:
             return Staged(key, digest, len(content), held=content)
         answer = await self._bucket.call(
-            "put_object", needs=("ETag",), Key=self._name(key), **sums(content), **self._guard.always()
+            "put_object", needs=("ETag",), Key=self.name_of(key), **sums(content), **self._guard.always()
         )
         return Staged(key, digest, len(content), mark=str(answer["ETag"]))
 
@@ -129,19 +130,20 @@ class S3Store:
         await self.discard(staged)
 
     async def _copy(self, staged: Staged, key: Key) -> None:
-        source = {"Bucket": self._bucket.name, "Key": self._name(staged.key)}
+        source = {"Bucket": self._bucket.name, "Key": self.name_of(staged.key)}
         bound: dict[str, Any] = {
             "CopySource": source,
             "CopySourceIfMatch": staged.mark,
         }  # Any: as boto3 takes
         guard = self._guard_for(key)
         try:
-            if staged.size <= _COPY_PART:
+            if staged.size <= self._copy_part:
                 await self._bucket.call(
-                    "copy_object", expecting=(ChangedError,), Key=self._name(key), **bound, **guard
+                    "copy_object", expecting=(ChangedError,), Key=self.name_of(key), **bound, **guard
                 )
             else:
-                await self._copy_in_ranges(staged, self._name(key), bound, guard)
+                sources = [{**bound, **part} for part in self._ranges(staged.size)]
+                await copy_together(self._bucket, self.name_of(key), sources, guard)
         except ChangedError as error:
             raise CorruptedError("the upload was changed after it was hashed", key=str(staged.key)) from error
         try:
@@ -150,18 +152,9 @@ class S3Store:
             await self.delete(key)  # left there, it would stand in the way of the right bytes
             raise
 
-    async def _copy_in_ranges(
-        self, staged: Staged, name: str, bound: dict[str, Any], guard: dict[str, Any]
-    ) -> None:
-        writing = await Multipart.begin(self._bucket, name, guard)
-        try:
-            for start in range(0, staged.size, _COPY_PART):
-                end = min(start + _COPY_PART, staged.size) - 1
-                await writing.add_copy(CopySourceRange=f"bytes={start}-{end}", **bound)
-            await writing.finish()
-        except BaseException:
-            await writing.abandon()
-            raise
+    def _ranges(self, size: int) -> list[dict[str, str]]:
+        edges = [*range(0, size, self._copy_part), size]
+        return [{"CopySourceRange": f"bytes={start}-{end - 1}"} for start, end in pairwise(edges)]
 
     async def discard(self, staged: Staged) -> None:
         """Remove the staged object; what cannot be removed now is swept later."""
@@ -178,7 +171,7 @@ class S3Store:
 
     async def _put(self, key: Key, content: bytes) -> None:
         guard = self._guard_for(key)
-        name, body = self._name(key), sums(content)
+        name, body = self.name_of(key), sums(content)
         try:
             await self._bucket.call(
                 "put_object",
@@ -198,15 +191,15 @@ class S3Store:
 
     def open(self, key: Key, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """Read in pieces of 1 MiB, going on where a connection broke; see `ObjectStore.open`."""
-        return Reading(self._bucket, self._name(key)).pieces(start, length)
+        return Reading(self._bucket, self.name_of(key)).pieces(start, length)
 
     async def read(self, key: Key, *, start: int = 0, length: int | None = None) -> bytes:
         """Read in one piece; a whole object is held against the sum that was written beside it."""
-        reading = Reading(self._bucket, self._name(key))
+        reading = Reading(self._bucket, self.name_of(key))
         content = await reading.whole(start, length)
         wanted = reading.metadata.get(SUM)
         if start == 0 and length is None and wanted not in {None, hashlib.sha256(content).hexdigest()}:
-            again = await Reading(self._bucket, self._name(key)).whole(0, None)
+            again = await Reading(self._bucket, self.name_of(key)).whole(0, None)
             if hashlib.sha256(again).hexdigest() != wanted:
                 raise CorruptedError("the stored object is damaged", key=str(key))
             return again
@@ -219,14 +212,14 @@ class S3Store:
 
     async def _head(self, key: Key) -> Answer | None:
         try:
-            return await self._bucket.call("head_object", needs=NEEDED, Key=self._name(key))
+            return await self._bucket.call("head_object", needs=NEEDED, Key=self.name_of(key))
         except NotFoundError:
             return None
 
     async def delete(self, key: Key) -> None:
         """Remove, without repetition: a late second DELETE could meet a newer object."""
         try:
-            await self._bucket.call("delete_object", once=True, Key=self._name(key))
+            await self._bucket.call("delete_object", once=True, Key=self.name_of(key))
         except NotFoundError:
             return
 
@@ -236,32 +229,27 @@ class S3Store:
         async for found in self._bucket.pages(
             "list_objects_v2", "Contents", {"NextContinuationToken": "ContinuationToken"}, Prefix=wanted
         ):
-            name = str(found["Key"]).removeprefix(self._prefix)
-            yield Listed(Key(name), int(found["Size"]), found["LastModified"].astimezone(UTC))
+            try:
+                key = Key(str(found["Key"]).removeprefix(self._prefix))
+            except InvalidInputError:  # somebody else's object: nothing of ours is called that
+                continue
+            yield Listed(key, int(found["Size"]), found["LastModified"].astimezone(UTC))
 
     async def assemble(self, parts: Sequence[Key], *, at: datetime) -> Staged:
         """Join the parts on the server, then read and hash the result; see `ObjectStore.assemble`."""
         target = layout.joined(new_ulid(at))
-        sources = [{"Bucket": self._bucket.name, "Key": self._name(part)} for part in parts]
+        sources = [{"CopySource": {"Bucket": self._bucket.name, "Key": self.name_of(part)}} for part in parts]
+        name, guard = self.name_of(target), self._guard.always()
         if len(sources) == 1:
-            await self._bucket.call(
-                "copy_object", Key=self._name(target), CopySource=sources[0], **self._guard.always()
-            )
+            await self._bucket.call("copy_object", Key=name, **guard, CopySource=sources[0]["CopySource"])
         else:
-            writing = await Multipart.begin(self._bucket, self._name(target), self._guard.always())
-            try:
-                for source in sources:
-                    await writing.add_copy(CopySource=source)
-                await writing.finish()
-            except BaseException:
-                await writing.abandon()
-                raise
+            await copy_together(self._bucket, name, sources, guard)
         return await self._hashed(target)
 
     async def _hashed(self, key: Key) -> Staged:
         mark = str((await self._written(key))["ETag"])
         hasher, size = hashlib.sha256(), 0
-        reading = Reading(self._bucket, self._name(key))
+        reading = Reading(self._bucket, self.name_of(key))
         async for piece in reading.pieces(0, None):
             await asyncio.to_thread(hasher.update, piece)
             size += len(piece)
@@ -274,7 +262,7 @@ class S3Store:
         if not str(key).startswith(f"{layout.STAGING}/"):
             raise InvalidInputError("URLs to write are made for staging/ alone", key=str(key))
         return self._bucket.presign(
-            "put_object", seconds=min(seconds, _URL_SECONDS), Key=self._name(key), ContentLength=size
+            "put_object", seconds=min(seconds, _URL_SECONDS), Key=self.name_of(key), ContentLength=size
         )
 
     def presign_get(self, key: Key, *, seconds: int) -> str | None:
@@ -282,7 +270,7 @@ class S3Store:
         return self._bucket.presign(
             "get_object",
             seconds=min(seconds, _URL_SECONDS),
-            Key=self._name(key),
+            Key=self.name_of(key),
             ResponseContentDisposition="attachment",
             ResponseContentType="application/octet-stream",
         )
