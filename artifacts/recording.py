@@ -184,9 +184,7 @@ class Recorder:
         async with self._database.writing() as connection:
             await _open(connection, to)
             await facts.record_refs(connection, [(to.project, row.ref) for row in rows], at=self._now())
-            new = 0
-            for row in rows:
-                new += await products.add_output(connection, to.project, to.step, row)
+            new = await products.add_outputs(connection, to.project, to.step, rows)
         return Counted(new, len(rows) - new)
 
     async def receive_output(
@@ -207,8 +205,8 @@ class Recorder:
             await _open(connection, to)
             await self._content.note(connection, to.project, taken)
             await facts.record_refs(connection, [(to.project, stored.ref)], at=self._now())
-            new = await products.add_output(connection, to.project, to.step, stored)
-        return stored, new
+            new = await products.add_outputs(connection, to.project, to.step, [stored])
+        return stored, bool(new)
 
     async def receive_blob(
         self, project: str, content: AsyncIterable[bytes], *, declared: Digest | None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from operator import itemgetter
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -113,7 +114,8 @@ class Sealer:
             lines = [decision.line for decision in decisions]
             for project, group in _by_project(lines):
                 await sealing.link(connection, project, [line.step for line in group])
-        at = await self._publish(lines)
+            again = await _undurable(connection, known, lines)
+        at = await self._publish([*lines, *again])
         places = [(one.line.project, one.line.step) for one in decisions]
         pages = {
             place: _page(known.rows[place], one, at) for place, one in zip(places, decisions, strict=True)
@@ -203,6 +205,19 @@ async def _known(connection: AsyncConnection, requests: Sequence[Finish | WholeS
         known.rows.update(((project, id_), row) for id_, row in rows.items())
         known.touched.update(((project, id_), what) for id_, what in touched.items())
     return known
+
+
+async def _undurable(connection: AsyncConnection, known: _Known, decided: Sequence[Line]) -> list[Line]:
+    """What an earlier attempt decided and could not publish.
+
+    Whoever asks again is answered only once that is durable too.
+    """
+    now = {(line.project, line.step) for line in decided}
+    left = [place for place, row in known.rows.items() if row.state == StepState.SEALING and place not in now]
+    lines: list[Line] = []
+    for project, group in groupby(sorted(left), key=itemgetter(0)):
+        lines += await sealing.still_sealing(connection, project, [step for _, step in group])
+    return lines
 
 
 def _by_project(lines: Sequence[Line]) -> list[tuple[str, list[Line]]]:

@@ -114,30 +114,56 @@ async def add_source(connection: AsyncConnection, project: str, step_id: str, so
     await insert_new(connection, step_input, [input_values(project, step_id, source, role=Role.SOURCE)])
 
 
-async def add_output(connection: AsyncConnection, project: str, step_id: str, product: ProductRow) -> bool:
-    """Record one output or byproduct; return whether it was new.
+async def add_outputs(
+    connection: AsyncConnection, project: str, step_id: str, products: Sequence[ProductRow]
+) -> int:
+    """Record outputs and byproducts of one step; return how many were new.
+
+    A handful of statements however many there are: nothing else is answered meanwhile.
 
     Raises:
-        ConflictError: that name stands for another digest.
-        LimitExceededError: the step would have too many of that role, or more than fit a record.
+        ConflictError: a name stands for another digest.
+        LimitExceededError: the step would have too many of a role, or more than fit a record.
     """
-    mine = sa.and_(
-        step_output.c.project == project,
-        step_output.c.step == step_id,
-        step_output.c.role == product.role.value,
-    )
-    same_name = sa.and_(mine, step_output.c.name == product.ref.name)
-    known = await connection.scalar(sa.select(step_output.c.address).where(same_name))
-    if known is not None:
-        return await _again(connection, product, known, same_name)
-    if await _count(connection, step_output, mine) >= MAX_OUTPUTS:
-        raise LimitExceededError(
-            f"a step has at most {MAX_OUTPUTS} {product.role}s", hint="pack them into one file", step=step_id
+    mine = sa.and_(step_output.c.project == project, step_output.c.step == step_id)
+    known = await _known(connection, mine, products)
+    new = []
+    for product in products:
+        place = (product.role.value, product.ref.name or "")
+        if place in known:
+            await _again(connection, product, known[place], mine)
+        else:
+            known[place] = address(product.ref.digest)
+            new.append(output_values(project, step_id, product))
+    if new:
+        await connection.execute(insert(connection, step_output), new)
+        await _check_number(connection, mine, step_id)
+        await _check_room(connection, step_output, project, step_id, MAX_OUTPUT_BYTES)
+    return len(new)
+
+
+async def _known(
+    connection: AsyncConnection, mine: sa.ColumnElement[bool], products: Sequence[ProductRow]
+) -> dict[tuple[str, str], bytes]:
+    """What stands already under the roles and names of `products`."""
+    names = sorted({product.ref.name or "" for product in products})
+    found = await connection.execute(
+        sa.select(step_output.c.role, step_output.c.name, step_output.c.address).where(
+            mine, step_output.c.name.in_(names)
         )
-    values = output_values(project, step_id, product)
-    await connection.execute(insert(connection, step_output).values(values))
-    await _check_room(connection, step_output, project, step_id, MAX_OUTPUT_BYTES)
-    return True
+    )
+    return {(role, name): at for role, name, at in found}
+
+
+async def _check_number(connection: AsyncConnection, mine: sa.ColumnElement[bool], step_id: str) -> None:
+    counted = await connection.execute(
+        sa.select(step_output.c.role, sa.func.count()).where(mine).group_by(step_output.c.role)
+    )
+    for role, count in counted:
+        if count > MAX_OUTPUTS:
+            raise LimitExceededError(
+                f"a step has at most {MAX_OUTPUTS} {role}s", hint="pack them into one file", step=step_id
+            )
 
 
 async def _check_room(
@@ -155,8 +181,8 @@ async def _check_room(
 
 
 async def _again(
-    connection: AsyncConnection, product: ProductRow, known: bytes, same_name: sa.ColumnElement[bool]
-) -> bool:
+    connection: AsyncConnection, product: ProductRow, known: bytes, mine: sa.ColumnElement[bool]
+) -> None:
     if known != address(product.ref.digest):
         raise ConflictError(
             "an output of that name has another digest",
@@ -165,10 +191,8 @@ async def _again(
         )
     if product.received:
         # The bytes themselves have come now; what was a mere reference becomes more.
-        await connection.execute(
-            sa.update(step_output).where(same_name).values(received=True, size=product.size)
-        )
-    return False
+        same = sa.and_(mine, step_output.c.role == product.role.value, step_output.c.name == product.ref.name)
+        await connection.execute(sa.update(step_output).where(same).values(received=True, size=product.size))
 
 
 async def _count(connection: AsyncConnection, table: sa.Table, where: sa.ColumnElement[bool]) -> int:

@@ -122,6 +122,16 @@ async def left_sealing(connection: AsyncConnection, *, before: int, limit: int) 
     return [Line(*row) for row in found]
 
 
+async def still_sealing(connection: AsyncConnection, project: str, steps: Sequence[str]) -> list[Line]:
+    """Those of `steps` that are decided and whose segment is not known to be durable."""
+    found = await connection.execute(
+        sa.select(step.c.project, step.c.id, step.c.finished_at, step.c.record).where(
+            step.c.project == project, step.c.id.in_(steps), step.c.state == StepState.SEALING.value
+        )
+    )
+    return [Line(*row) for row in found]
+
+
 async def place_of(connection: AsyncConnection, project: str, step_id: str) -> Place | None:
     """Where the record of a step lies, once it is sealed.
 
