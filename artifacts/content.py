@@ -18,11 +18,12 @@ from artifacts.clock import Clock, to_milliseconds
 from artifacts.db import Database
 from artifacts.digest import Digest
 from artifacts.errors import CorruptedError, DigestMismatchError, NotFoundError, QuotaExceededError
+from artifacts.layout import Key
 from artifacts.limits import MAX_BLOB_BYTES
 from artifacts.queries import queue
 from artifacts.queries import receipts as receipt_queries
 from artifacts.receipts import Receipt
-from artifacts.storage.protocol import ObjectStore
+from artifacts.storage.protocol import ObjectStore, Staged
 
 HASH = "hash"
 """The queue of blobs to be read back; its topics are sha256 hex."""
@@ -34,6 +35,8 @@ class Received:
 
     digest: Digest
     size: int
+    mended: bool = False
+    """They took the place of damaged ones, which a worker must hear of."""
 
 
 class Admission(Protocol):
@@ -86,10 +89,33 @@ class Content:
             except QuotaExceededError:
                 await self._store.discard(staged)
                 raise
+        mended = await self._clear_damage(project, staged)
         await self._store.promote(staged, layout.blob(project, staged.digest))
         receipt = Receipt(project, receipts.API, staged.digest, staged.size, staged.digest)
         await receipts.write(self._store, receipt, at=self._clock.now())
-        return Received(staged.digest, staged.size)
+        return Received(staged.digest, staged.size, mended)
+
+    async def _clear_damage(self, project: str, staged: Staged) -> bool:
+        """Take away what lies under the name of good bytes and is damaged; return whether it was.
+
+        Promoting never replaces, so without this an upload would be acknowledged over bytes
+        that nobody can ever read.
+        """
+        key = layout.blob(project, staged.digest)
+        size = await self._store.size(key)
+        if size is None or (size == staged.size and (await self._hashed(key))[0] == staged.digest):
+            return False
+        await self._store.delete(layout.receipt(project, staged.digest, receipts.WORKER))
+        await self._store.delete(key)
+        return True
+
+    async def _hashed(self, key: Key) -> tuple[Digest, int]:
+        hasher = hashlib.sha256()
+        size = 0
+        async for piece in self._store.open(key):
+            await asyncio.to_thread(hasher.update, piece)
+            size += len(piece)
+        return Digest("sha256", hasher.hexdigest()), size
 
     async def note(self, connection: AsyncConnection, project: str, received: Received) -> bool:
         """Write the row of `received` and let a worker read it back; return whether it was new."""
@@ -97,7 +123,7 @@ class Content:
         new = await receipt_queries.add_receipt(
             connection, project, received.digest, kind=receipts.API, size=received.size, at=now
         )
-        if new:
+        if new or received.mended:
             await queue.enqueue(connection, [(project, HASH, received.digest.hex)], available_at=now)
         if self._admission is not None:
             self._admission.settled(project, received.digest)
@@ -137,12 +163,7 @@ class Content:
 
     async def read_back(self, project: str, digest: Digest) -> Receipt:
         """Hash what is stored under `digest`, write the worker's receipt, and return it."""
-        hasher = hashlib.sha256()
-        size = 0
-        async for piece in self._store.open(layout.blob(project, digest)):
-            await asyncio.to_thread(hasher.update, piece)
-            size += len(piece)
-        found = Digest("sha256", hasher.hexdigest())
+        found, size = await self._hashed(layout.blob(project, digest))
         receipt = Receipt(project, receipts.WORKER, digest, size, found)
         await receipts.write(self._store, receipt, at=self._clock.now())
         return receipt

@@ -122,6 +122,22 @@ def layout_key(text: str) -> Key:
     return Key(text)
 
 
+@pytest.mark.parametrize("damage", [b"bad", CONTENT[:-1] + b"X"])
+async def test_good_bytes_take_the_place_of_damaged_ones(
+    service: Service, client: httpx2.AsyncClient, damage: bytes
+) -> None:
+    await client.post("/v1/blobs/uploads", content=CONTENT)
+    path = where(service)
+    path.chmod(0o600)
+    path.write_bytes(damage)
+    await service.read_back()
+    assert (await client.post("/v1/blobs/uploads", content=CONTENT)).status_code == 200
+    assert (await client.get(URL)).content == CONTENT
+    assert await service.read_back() == 1
+    receipts = [one.key async for one in service.store.list("projects/default/receipts/worker/")]
+    assert [b'"found"' in await service.store.read(key) for key in receipts] == [False]
+
+
 async def test_bytes_that_are_gone_get_no_receipt(service: Service, client: httpx2.AsyncClient) -> None:
     await client.post("/v1/blobs/uploads", content=CONTENT)
     where(service).unlink()
