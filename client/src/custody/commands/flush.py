@@ -69,7 +69,7 @@ def _flush(chosen: argparse.Namespace, spool: Spool) -> int:
         _report(chosen, ())
         return exits.OK
     spool.open()
-    wait = lambda: note("custody  another custody flush is under way; waiting for it")  # noqa: E731 - one use
+    wait = lambda: note("custody  another custody flush is under way; waiting for it")  # noqa: E731 - said in one place
     with spool.alone("flushing", waiting=wait):
         clear(spool)
         if not spool.waiting():
