@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     @classmethod
     def _listen_has_a_port(cls, value: str) -> str:
         host, colon, port = value.rpartition(":")
-        if not (host and colon and port.isdecimal() and int(port) < 65536):
+        if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
             raise ValueError("write it as host:port, for example 127.0.0.1:8080")
         return value
 
