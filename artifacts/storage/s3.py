@@ -34,6 +34,7 @@ from artifacts.errors import (
 MIB: Final = 1 << 20
 _PASSING: Final = {"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "Throttling"}
 _PASSING_STATUSES: Final = {409, 429, 500, 502, 503, 504}
+_WRITES: Final = {"put_object", "create_multipart_upload", "upload_part"}
 _T = TypeVar("_T")
 Answer = Mapping[str, Any]  # Any: boto3 has no types for its answers
 
@@ -132,6 +133,10 @@ class Bucket:
             if isinstance(error, expecting):
                 raise
             raise UnavailableError("the object store refuses a plain request", operation=operation) from error
+        except NotFoundError as error:
+            if operation not in _WRITES:
+                raise
+            raise UnavailableError("the object store has no place to write to") from error
 
     async def pages(
         self, operation: str, member: str, marks: Mapping[str, str], **members: Any

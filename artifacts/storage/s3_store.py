@@ -9,6 +9,7 @@ Conditions and MD5 sums are sent all the same; where a server honours them they 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from datetime import UTC, datetime
@@ -159,10 +160,8 @@ class S3Store:
     async def discard(self, staged: Staged) -> None:
         """Remove the staged object; what cannot be removed now is swept later."""
         if staged.held is None:
-            try:
+            with contextlib.suppress(UnavailableError):
                 await self.delete(staged.key)
-            except UnavailableError:
-                return
 
     async def put(self, key: Key, content: bytes) -> None:
         """Write unless it is there; see `ObjectStore.put`."""
@@ -218,10 +217,8 @@ class S3Store:
 
     async def delete(self, key: Key) -> None:
         """Remove, without repetition: a late second DELETE could meet a newer object."""
-        try:
+        with contextlib.suppress(NotFoundError):
             await self._bucket.call("delete_object", once=True, Key=self.name_of(key))
-        except NotFoundError:
-            return
 
     async def list(self, prefix: str) -> AsyncIterator[Listed]:
         """Page through the keys; see `ObjectStore.list`."""
@@ -238,13 +235,23 @@ class S3Store:
     async def assemble(self, parts: Sequence[Key], *, at: datetime) -> Staged:
         """Join the parts on the server, then read and hash the result; see `ObjectStore.assemble`."""
         target = layout.joined(new_ulid(at))
-        sources = [{"CopySource": {"Bucket": self._bucket.name, "Key": self.name_of(part)}} for part in parts]
-        name, guard = self.name_of(target), self._guard.always()
+        for pause in _SETTLE:
+            await asyncio.sleep(pause)
+            try:
+                await self._join(parts, self.name_of(target))
+            except NotFoundError as error:
+                absent = error  # a part may be shown late, and its upload would be refused for ever
+            else:
+                return await self._hashed(target)
+        raise absent
+
+    async def _join(self, parts: Sequence[Key], name: str) -> None:
+        guard = self._guard.always()
+        sources = [{"Bucket": self._bucket.name, "Key": self.name_of(part)} for part in parts]
         if len(sources) == 1:
-            await self._bucket.call("copy_object", Key=name, **guard, CopySource=sources[0]["CopySource"])
+            await self._bucket.call("copy_object", Key=name, CopySource=sources[0], **guard)
         else:
-            await copy_together(self._bucket, name, sources, guard)
-        return await self._hashed(target)
+            await copy_together(self._bucket, name, [{"CopySource": source} for source in sources], guard)
 
     async def _hashed(self, key: Key) -> Staged:
         mark = str((await self._written(key))["ETag"])
