@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -70,7 +71,7 @@ async def find(connection: AsyncConnection, project: str, id_: str) -> UploadRow
     return None if row is None else _row(row)
 
 
-def _row(row: sa.Row[tuple[str, str, str, bytes, int, str, str | None, int]]) -> UploadRow:
+def _row(row: Sequence[Any]) -> UploadRow:  # Any: column values
     project, id_, principal, digest, size, state, reason, began_at = row
     return UploadRow(
         project, id_, principal, Digest.sha256(digest), size, UploadState(state), reason, began_at
