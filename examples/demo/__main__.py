@@ -1,4 +1,4 @@
-"""`make demo`: a real git repository, cloned, built in two recorded steps, verified, tampered with, traced.
+"""`make demo`: a real git repository, cloned, built, installed and used in recorded steps, verified, traced.
 
 Every scene checks what it shows and the demonstration stops at the first surprise, so it is a test too.
 """
@@ -11,9 +11,9 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from examples.demo import evidence
+from examples.demo import evidence, trees
 from examples.demo.git_server import GitServer
-from examples.demo.stage import Terminal, UnexpectedError, expect, say, scene, service
+from examples.demo.stage import Terminal, UnexpectedError, expect, say, scene, service, store
 
 PROJECT = Path(__file__).parent / "project"
 SDIST = "dist/tally-1.0.0.tar.gz"
@@ -33,6 +33,7 @@ What to try next:
   custody run --name hello -- sh -c 'echo hello > hello.txt'
   custody verify hello.txt
   custody trace hello.txt
+  custody put DIR && custody get DIGEST COPY && custody diff DIGEST COPY
 README.md says what the proof is worth; docs/http.md shows how to do all of it with curl."""
 
 
@@ -75,6 +76,14 @@ def build(terminal: Terminal) -> None:
     expect((terminal.place / WHEEL).is_file(), "no wheel was built")
 
 
+def use_elsewhere(terminal: Terminal, tree: str, commit: str) -> None:
+    """Use the directory that step 3 made, in a step somewhere else."""
+    elsewhere = terminal.at(terminal.place.parent / "elsewhere")
+    elsewhere.place.mkdir()
+    trees.use_elsewhere(elsewhere, tree)
+    trees.trace(elsewhere, tree.partition(":")[2], "install", "wheel", "sdist", commit)
+
+
 def tamper(genuine: Path) -> Path:
     """Return a copy of `genuine` with one byte changed in the middle, under the same name."""
     content = bytearray(genuine.read_bytes())
@@ -93,14 +102,16 @@ def tell(terminal: Terminal, stack: ExitStack) -> None:
     checkout = terminal.at(terminal.place / "tally")
     commit = checkout.ask("git", "rev-parse", "HEAD").strip()
 
-    scene("The service: three processes, SQLite and a directory; nothing to install or configure")
+    scene(f"The service: three processes, SQLite and {store()}; nothing to install or configure")
     with service(terminal, terminal.place / "custody") as exported:
         asking = checkout.given(exported)
         say('$ eval "$(custody-server env --data …)"   # ' + ", ".join(exported))
         build(asking)
+        tree = trees.install(asking, WHEEL)
         tampered = evidence.verify_online(asking, WHEEL, url, tamper)
         evidence.trace(asking, WHEEL, SDIST, commit)
         evidence.get_back(asking, WHEEL)
+        use_elsewhere(asking, tree, commit)
         evidence.upload_with_curl(asking)
         evidence.keep_bundle(asking, WHEEL)
     evidence.verify_offline(checkout, WHEEL, tampered)

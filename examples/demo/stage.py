@@ -96,6 +96,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def store() -> str:
+    """Name the object store that the environment of the demonstration chooses."""
+    url = os.environ.get("CUSTODY_STORE_URL", "")
+    return f"the object store {url}" if url else "a directory"
+
+
 @contextmanager
 def service(terminal: Terminal, kept_in: Path) -> Iterator[dict[str, str]]:
     """Run the embedded service and give what `custody-server env` exports for it.

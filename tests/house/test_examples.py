@@ -13,8 +13,11 @@ import pytest
 
 from examples.demo.git_server import GitServer
 from examples.demo.stage import Terminal, UnexpectedError
+from tests.fakes.s3.server import ACCESS_KEY, BUCKET, SECRET_KEY, a_fake_s3
 from tests.house.tree import ROOT
 
+# Four by `custody run`, one with curl.
+STEPS = 5
 QUIET = {"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1"}
 
 
@@ -65,23 +68,43 @@ def test_a_surprise_stops_the_demonstration(terminal: Terminal) -> None:
         terminal.run(sys.executable, "-c", "pass", status=3)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(240)
-def test_the_demonstration_ends_well(tmp_path: Path) -> None:
-    environment = {
-        **os.environ,
-        "HOME": str(tmp_path),
-        "CUSTODY_URL": "http://127.0.0.1:9",
-        "CUSTODY_PIN": "nobody",
-    }
+def demonstrated(home: Path, **settings: str) -> str:
+    """Run the demonstration as a reader would, in `home`; give what it said if it ended well."""
+    misleading = {"CUSTODY_URL": "http://127.0.0.1:9", "CUSTODY_PIN": "nobody"}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     done = subprocess.run(
         [sys.executable, "-m", "examples.demo"],
         cwd=ROOT,
-        env={**environment, "PATH": path},
+        env={**os.environ, **misleading, **settings, "HOME": str(home), "PATH": path},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Everything above was checked" in done.stdout
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_the_demonstration_ends_well(tmp_path: Path) -> None:
+    assert "SQLite and a directory" in demonstrated(tmp_path, CUSTODY_STORE_URL="")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_the_demonstration_runs_over_a_bucket_with_one_variable_changed(tmp_path: Path) -> None:
+    with a_fake_s3() as fake:
+        told = demonstrated(
+            tmp_path,
+            CUSTODY_STORE_URL=f"s3://{BUCKET}/demo",
+            CUSTODY_S3_ENDPOINT=fake.endpoint,
+            CUSTODY_S3_ACCESS_KEY=ACCESS_KEY,
+            CUSTODY_S3_SECRET_KEY=SECRET_KEY,
+        )
+        kept = sorted(fake.shelf.objects)
+    assert f"s3://{BUCKET}/demo" in told
+    assert SECRET_KEY not in told
+    for folder in ("blobs", "trees", "layouts", "records", "receipts/tree"):
+        assert any(name.startswith(f"demo/projects/default/{folder}/") for name in kept), folder
+    assert sum(name.startswith("demo/attestations/") for name in kept) == STEPS
