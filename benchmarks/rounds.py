@@ -22,7 +22,9 @@ class Scale:
     rounds: int = 5
     files: int = 10_000
     folders: int = 2_000
+    commits: int = 3_000
     repeats: int = 3_000
+    megabytes: int = 512
     seconds: float = 3.0
     connections: int = 32
 
@@ -60,16 +62,21 @@ def interleaved(
     ours: Side, peer: Side, *, rounds: int, factor: float = 1.0
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Take `rounds` samples of each side in turns, the first of each side unmeasured."""
-    ours()
-    peer()
-    one: list[float] = []
-    other: list[float] = []
+    one, other = in_turns([ours, peer], rounds=rounds, factor=factor)
+    return one, other
+
+
+def in_turns(sides: Sequence[Side], *, rounds: int, factor: float = 1.0) -> list[tuple[float, ...]]:
+    """Take `rounds` samples of every side in turns, the first of each side unmeasured."""
+    for side in sides:
+        side()
+    kept: list[list[float]] = [[] for _ in sides]
     for turn in range(rounds):
         # Who goes first alternates: what one leaves in caches serves the other as often.
-        for side, samples in [(ours, one), (peer, other)][:: 1 if turn % 2 == 0 else -1]:
+        for side, samples in list(zip(sides, kept, strict=True))[:: 1 if turn % 2 == 0 else -1]:
             gc.collect()
             samples.append(side() * factor)
-    return tuple(one), tuple(other)
+    return [tuple(samples) for samples in kept]
 
 
 def timed(call: Callable[[], object], *, repeats: int = 1) -> float:

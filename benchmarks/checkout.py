@@ -1,0 +1,164 @@
+"""P1, P2, P3: a commit as a directory, beside a shallow clone and a plain copy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import history
+from benchmarks.peers import git_http
+from benchmarks.places import file_system
+from benchmarks.results import Measured, Result, at_most
+from benchmarks.rounds import Child, Scale, in_turns
+from benchmarks.servers import Service, all_three
+from benchmarks.startup import command
+from benchmarks.wire import counted
+
+_CLONE, _COPY = "git clone --depth 1", "cp -r"
+_STORE = "CUSTODY_NODE_STORE"
+_BARS = {"P1": (6, 1.6), "P2": (8, 1.4)}
+"""How many times faster than the clone, and how many times as long as the copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commits:
+    """What is fetched: the last commit, and the one ten before it."""
+
+    service: Service
+    origin: str
+    head: str
+    before: str
+    files: Path
+    work: str
+    env: Mapping[str, str]
+
+
+@dataclass(slots=True)
+class Anew:
+    """Runs a command each time for a directory that was never there before."""
+
+    place: Path
+    written: Callable[[str], Sequence[str]]
+    env: Mapping[str, str]
+    fresh_store: bool = False
+    used: int = 0
+
+    def __call__(self) -> float:
+        """Run it once; nothing is removed before the benchmark ends."""
+        self.used += 1
+        target = str(self.place / str(self.used))
+        self.place.mkdir(exist_ok=True)
+        env = {**self.env, _STORE: f"{target}.store"} if self.fresh_store else self.env
+        return Child(self.written(target), self.place, env)()
+
+
+def measure(scale: Scale) -> list[Result]:
+    """Check out in memory and, if that is another file system, in the directory for temporary files."""
+    top = Path(tempfile.mkdtemp(prefix="checkout-", dir=scale.directory))
+    other = Path(tempfile.mkdtemp(prefix="checkout-"))
+    try:
+        with _commits(top, scale) as commits:
+            places = [top] if file_system(top) == file_system(other) else [top, other]
+            found = [result for place in places for result in _timed(commits, place, scale)]
+            return [*found, _next_commit(commits, top)]
+    finally:
+        shutil.rmtree(top)
+        shutil.rmtree(other)
+
+
+@contextmanager
+def _commits(top: Path, scale: Scale) -> Iterator[Commits]:
+    shape = history.Shape(scale.files, scale.folders, scale.commits)
+    history.build(top / "origin" / "project.git", shape)
+    for name, commit in (("head", "HEAD"), ("before", "HEAD~10")):
+        history.export(top / "origin" / "project.git", commit, top / name)
+    with all_three(top / "service") as service, git_http.serving(top / "origin") as url:
+        env = _environment(service, top)
+        size = sum(file.stat().st_size for file in (top / "head").rglob("*") if file.is_file())
+        yield Commits(
+            service,
+            f"{url}/project.git",
+            _put(top / "head", env),
+            _put(top / "before", env),
+            top / "head",
+            f"{shape.files:,} files, {size / 1e6:.0f} MB, commit {shape.commits:,}",
+            env,
+        )
+
+
+def _timed(commits: Commits, place: Path, scale: Scale) -> list[Result]:
+    head, env = commits.head, {**commits.env, _STORE: str(place / "warm.store")}
+    sides = [
+        Anew(place / "cold", lambda to: [command(), "get", head, to], commits.env, fresh_store=True),
+        Anew(place / "warm", lambda to: [command(), "get", head, to], env),
+        Anew(place / "clone", lambda to: ["git", "clone", "-q", "--depth", "1", commits.origin, to], env),
+        Anew(place / "copy", lambda to: ["cp", "-r", str(commits.files), to], env),
+    ]
+    cold, warm, clone, copy = in_turns(sides, rounds=min(scale.rounds, 4), factor=1000)
+    _require_equal(commits.files, place / "cold" / "1", place / "warm" / "1", place / "clone" / "1")
+    peers = Measured(_CLONE, clone, "ms"), Measured(_COPY, copy, "ms")
+    kind = file_system(place)
+    return [
+        *_beside("P1", f"cold node: {commits.work}", Measured("custody get", cold, "ms"), peers, kind),
+        *_beside("P2", f"warm node: {commits.work}", Measured("custody get", warm, "ms"), peers, kind),
+    ]
+
+
+def _beside(
+    name: str, work: str, ours: Measured, peers: tuple[Measured, Measured], kind: str
+) -> list[Result]:
+    faster, longer = _BARS[name]
+    return [
+        Result(name, work, ours, peers[0], kind, [at_most(1 / faster)]),
+        Result(name, work, ours, peers[1], kind, [at_most(longer)]),
+    ]
+
+
+def _next_commit(commits: Commits, top: Path) -> Result:
+    """Count what a node that has the commit ten back still needs; both times with everything around it."""
+    with counted(commits.service.url) as wire:
+        env = {**commits.env, "CUSTODY_URL": wire.url}
+
+        def bytes_of(digest: str, store: str, target: str) -> float:
+            wire.taken()
+            Child([command(), "get", digest, target], top, {**env, _STORE: str(top / store)})()
+            return wire.taken() / 2**20
+
+        whole = bytes_of(commits.head, "empty.store", "whole")
+        bytes_of(commits.before, "older.store", "before-it")
+        rest = bytes_of(commits.head, "older.store", "next")
+    _require_equal(commits.files, top / "next")
+    return Result(
+        "P3",
+        "bytes on the wire for a commit, on a node that has one ten commits back",
+        Measured("custody get", (rest,), "MiB"),
+        Measured("the same on an empty node", (whole,), "MiB"),
+        file_system(top),
+        [at_most(0.1)],
+        ["both directions, with requests, manifest, layout and packs"],
+    )
+
+
+def _put(directory: Path, env: Mapping[str, str]) -> str:
+    done = subprocess.run(
+        [command(), "put", str(directory)], env=env, check=True, capture_output=True, text=True
+    )
+    return done.stdout.split()[0]
+
+
+def _require_equal(one: Path, *others: Path) -> None:
+    """Compare whole directories: a quick answer that is wrong is no answer."""
+    for other in others:
+        subprocess.run(["diff", "-r", "-q", "-x", ".git", str(one), str(other)], check=True)
+
+
+def _environment(service: Service, top: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CUSTODY_")}
+    own = {"HOME": str(top), "XDG_CACHE_HOME": str(top / "cache"), "GIT_CONFIG_NOSYSTEM": "1"}
+    return {**kept, **own, "CUSTODY_URL": service.url, "CUSTODY_TOKEN": service.token}
