@@ -123,8 +123,10 @@ def service(terminal: Terminal, kept_in: Path) -> Iterator[dict[str, str]]:
         waited = _until_ready(process, f"http://127.0.0.1:{port}/readyz", log)
         say(f"ready after {waited:.1f} s")
         yield _exported(own.ask("custody-server", "env", "--data", str(kept_in)))
-    finally:
-        _stopped(process)
+    except BaseException:
+        _ended(process)  # its status would only hide what went wrong
+        raise
+    expect(_ended(process) == 0, f"the service stopped with {process.returncode}")
 
 
 def _until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> float:
@@ -146,13 +148,11 @@ def _exported(script: str) -> dict[str, str]:
     return dict(word.split("=", 1) for word in words if "=" in word)
 
 
-def _stopped(process: subprocess.Popen[bytes]) -> None:
-    """Ask the service to stop as a terminal would, and insist if it does not."""
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """Ask the service to stop as a terminal would, and insist if it does not; return its status."""
     process.send_signal(signal.SIGTERM)
     try:
-        status = process.wait(STOPPED_WITHIN)
+        return process.wait(STOPPED_WITHIN)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
-        raise UnexpectedError("the service did not stop when asked") from None
-    expect(status == 0, f"the service stopped with {status}")
+        return process.wait()

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from artifacts.storage.s3 import Access
 from examples.demo.git_server import GitServer
 from examples.demo.stage import Terminal, UnexpectedError
-from tests.fakes.s3.server import ACCESS_KEY, BUCKET, SECRET_KEY, a_fake_s3
+from tests.fakes.s3.server import BUCKET, SECRET_KEY, a_fake_s3
 from tests.house.tree import ROOT
+from tests.s3 import access_to
 
 # Four by `custody run`, one with curl.
 STEPS = 5
@@ -85,6 +87,17 @@ def demonstrated(home: Path, **settings: str) -> str:
     return done.stdout
 
 
+def bucket_of(access: Access) -> dict[str, str]:
+    """What a reader sets to keep the objects of the demonstration in that bucket."""
+    settings = {
+        "CUSTODY_STORE_URL": f"s3://{access.bucket}/demo",
+        "CUSTODY_S3_ENDPOINT": access.endpoint,
+        "CUSTODY_S3_ACCESS_KEY": access.access_key,
+        "CUSTODY_S3_SECRET_KEY": access.secret_key,
+    }
+    return {name: value for name, value in settings.items() if value is not None}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_demonstration_ends_well(tmp_path: Path) -> None:
@@ -95,16 +108,17 @@ def test_the_demonstration_ends_well(tmp_path: Path) -> None:
 @pytest.mark.timeout(240)
 def test_the_demonstration_runs_over_a_bucket_with_one_variable_changed(tmp_path: Path) -> None:
     with a_fake_s3() as fake:
-        told = demonstrated(
-            tmp_path,
-            CUSTODY_STORE_URL=f"s3://{BUCKET}/demo",
-            CUSTODY_S3_ENDPOINT=fake.endpoint,
-            CUSTODY_S3_ACCESS_KEY=ACCESS_KEY,
-            CUSTODY_S3_SECRET_KEY=SECRET_KEY,
-        )
+        told = demonstrated(tmp_path, **bucket_of(access_to(fake)))
         kept = sorted(fake.shelf.objects)
-    assert f"s3://{BUCKET}/demo" in told
+    assert f"the object store s3://{BUCKET}/demo" in told
     assert SECRET_KEY not in told
     for folder in ("blobs", "trees", "layouts", "records", "receipts/tree"):
         assert any(name.startswith(f"demo/projects/default/{folder}/") for name in kept), folder
     assert sum(name.startswith("demo/attestations/") for name in kept) == STEPS
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_the_demonstration_runs_over_a_real_s3_server(tmp_path: Path, real_bucket: Access) -> None:
+    settings = bucket_of(real_bucket)
+    assert f"the object store {settings['CUSTODY_STORE_URL']}" in demonstrated(tmp_path, **settings)
