@@ -11,7 +11,7 @@ from benchmarks import places, report
 from benchmarks.results import Result
 from benchmarks.rounds import Scale
 
-NAMES = ("capture", "statements", "startup", "wrap", "records", "checkout")
+NAMES = ("capture", "statements", "startup", "wrap", "records", "checkout", "packing", "transfer")
 """The modules, in the order of the page; each has `measure(scale)`."""
 
 

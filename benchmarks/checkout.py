@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import history
+from benchmarks.commands import environment, put
 from benchmarks.peers import git_http
 from benchmarks.places import file_system
 from benchmarks.results import Measured, Result, at_most
@@ -79,13 +79,13 @@ def _commits(top: Path, scale: Scale) -> Iterator[Commits]:
     for name, commit in (("head", "HEAD"), ("before", "HEAD~10")):
         history.export(top / "origin" / "project.git", commit, top / name)
     with all_three(top / "service") as service, git_http.serving(top / "origin") as url:
-        env = _environment(service, top)
+        env = environment(service, top)
         size = sum(file.stat().st_size for file in (top / "head").rglob("*") if file.is_file())
         yield Commits(
             service,
             f"{url}/project.git",
-            _put(top / "head", env),
-            _put(top / "before", env),
+            put(top / "head", env),
+            put(top / "before", env),
             top / "head",
             f"{shape.files:,} files, {size / 1e6:.0f} MB, commit {shape.commits:,}",
             env,
@@ -145,20 +145,7 @@ def _next_commit(commits: Commits, top: Path) -> Result:
     )
 
 
-def _put(directory: Path, env: Mapping[str, str]) -> str:
-    done = subprocess.run(
-        [command(), "put", str(directory)], env=env, check=True, capture_output=True, text=True
-    )
-    return done.stdout.split()[0]
-
-
 def _require_equal(one: Path, *others: Path) -> None:
     """Compare whole directories: a quick answer that is wrong is no answer."""
     for other in others:
         subprocess.run(["diff", "-r", "-q", "-x", ".git", str(one), str(other)], check=True)
-
-
-def _environment(service: Service, top: Path) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CUSTODY_")}
-    own = {"HOME": str(top), "XDG_CACHE_HOME": str(top / "cache"), "GIT_CONFIG_NOSYSTEM": "1"}
-    return {**kept, **own, "CUSTODY_URL": service.url, "CUSTODY_TOKEN": service.token}

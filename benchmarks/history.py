@@ -64,11 +64,17 @@ def export(repository: Path, commit: str, target: Path) -> None:
         raise RuntimeError("git archive failed")
 
 
+def write(root: Path, shape: Shape) -> None:
+    """Write the files of the first commit to the new directory `root`, without git."""
+    for path, lines in _first(random.Random(SEED), shape)[1].items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text("".join(lines))
+
+
 def stream(shape: Shape) -> Iterator[bytes]:
     """Yield what `git fast-import` reads: all files in the first commit, then small changes."""
     chance = random.Random(SEED)
-    text = _Text(chance)
-    files = {path: text.lines(_size(chance)) for path in _paths(chance, shape)}
+    text, files = _first(chance, shape)
     yield _commit(0, files)
     names = list(files)
     for number in range(1, shape.commits):
@@ -80,6 +86,11 @@ def stream(shape: Shape) -> Iterator[bytes]:
             lines[chance.randrange(len(lines))] = text.fresh()
         yield _commit(number, {name: files[name] for name in sorted(changed)})
     yield b"done\n"
+
+
+def _first(chance: random.Random, shape: Shape) -> tuple[_Text, dict[str, list[str]]]:
+    text = _Text(chance)
+    return text, {path: text.lines(_size(chance)) for path in _paths(chance, shape)}
 
 
 def _commit(number: int, files: dict[str, list[str]]) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-Unit = Literal["ms", "µs", "/s", "MiB"]
+Unit = Literal["ms", "µs", "/s", "MiB", "MiB/s"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,24 @@ from benchmarks.__main__ import NAMES
 from benchmarks.results import Bar, Measured, Result, at_least, at_most
 from benchmarks.rounds import Scale
 
-PROCESSES = {"records", "wrap", "checkout"}
+PROCESSES = {"records", "wrap", "checkout", "transfer"}
 
 
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow if name in PROCESSES else ()) for name in NAMES]
 )
 def test_a_benchmark_measures_both_sides(name: str, tmp_path: Path) -> None:
-    tiny = Scale(tmp_path, rounds=1, files=20, folders=5, commits=15, repeats=3, megabytes=1, seconds=1.0, connections=4)
+    tiny = Scale(
+        tmp_path,
+        rounds=1,
+        files=20,
+        folders=5,
+        commits=15,
+        repeats=3,
+        megabytes=1,
+        seconds=1.0,
+        connections=4,
+    )
     results = importlib.import_module(f"benchmarks.{name}").measure(tiny)
     assert results
     for result in results:
