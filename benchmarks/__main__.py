@@ -11,7 +11,17 @@ from benchmarks import places, report
 from benchmarks.results import Result
 from benchmarks.rounds import Scale
 
-NAMES = ("capture", "statements", "startup", "wrap", "records", "checkout", "packing", "transfer")
+NAMES = (
+    "capture",
+    "statements",
+    "startup",
+    "wrap",
+    "records",
+    "checkout",
+    "packing",
+    "transfer",
+    "small_files",
+)
 """The modules, in the order of the page; each has `measure(scale)`."""
 
 

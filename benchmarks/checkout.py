@@ -100,7 +100,7 @@ def _timed(commits: Commits, place: Path, scale: Scale) -> list[Result]:
         Anew(place / "clone", lambda to: ["git", "clone", "-q", "--depth", "1", commits.origin, to], env),
         Anew(place / "copy", lambda to: ["cp", "-r", str(commits.files), to], env),
     ]
-    cold, warm, clone, copy = in_turns(sides, rounds=min(scale.rounds, 4), factor=1000)
+    cold, warm, clone, copy = in_turns(sides, rounds=min(scale.rounds, 3), factor=1000)
     _require_equal(commits.files, place / "cold" / "1", place / "warm" / "1", place / "clone" / "1")
     peers = Measured(_CLONE, clone, "ms"), Measured(_COPY, copy, "ms")
     kind = file_system(place)

@@ -29,7 +29,7 @@ def measure(scale: Scale) -> list[Result]:
         ours, peer = interleaved(
             lambda: timed(lambda: sizes.update(ours=_ours(root, top))),
             lambda: timed(lambda: sizes.update(peer=_archive(root, top))),
-            rounds=min(scale.rounds, 4),
+            rounds=min(scale.rounds, 3),
             factor=1000,
         )
         place = file_system(root)

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import tempfile
 from pathlib import Path
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a file system in memory, where a fresh folder is made
 
 
+_ROOM = 6 << 30
+
+
 def scratch() -> Path:
-    """Memory where there is one: file creation on ext4 right after a removal can be 20 times slower."""
-    return MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+    """Memory where there is enough: file creation on ext4 right after a removal can be 20 times slower."""
+    enough = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= _ROOM
+    return MEMORY if enough else Path(tempfile.gettempdir())
 
 
 def file_system(path: Path) -> str:

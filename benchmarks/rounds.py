@@ -27,6 +27,8 @@ class Scale:
     megabytes: int = 512
     seconds: float = 3.0
     connections: int = 32
+    real: bool = True
+    """Whether servers of others are started where they are installed."""
 
 
 @dataclass(slots=True)

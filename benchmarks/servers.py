@@ -44,18 +44,18 @@ def api_alone(data: Path) -> Iterator[Service]:
 
 
 @contextmanager
-def all_three(data: Path) -> Iterator[Service]:
+def all_three(data: Path, **settings: str) -> Iterator[Service]:
     """Serve from `data` by api, signer and worker."""
-    with _custody("serve", data) as service:
+    with _custody("serve", data, **settings) as service:
         yield service
 
 
 @contextmanager
-def _custody(process: str, data: Path) -> Iterator[Service]:
+def _custody(process: str, data: Path, **settings: str) -> Iterator[Service]:
     port = _free_port()
     command = [sys.executable, "-m", "api.commands", process]
     command += ["--data", str(data), "--listen", f"127.0.0.1:{port}"]
-    with _started(command, port, "/healthz") as started:
+    with _started(command, port, "/healthz", **settings) as started:
         token = (data / "token").read_text().strip()
         yield Service(f"http://127.0.0.1:{port}", token, started.pid)
 

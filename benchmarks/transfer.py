@@ -53,7 +53,7 @@ def _measured(top: Path, scale: Scale) -> list[Result]:
             Anew(top / "ours", lambda to: [command(), "get", digest, to], env),
             Anew(top / "curl", lambda to: [*asked, to, url], env),
         )
-        rounds = min(scale.rounds, 4)
+        rounds = min(scale.rounds, 3)
         ours, peer = in_turns([Rate(side, scale.megabytes) for side in sides], rounds=rounds)
     subprocess.run(["cmp", str(blob), str(top / "ours" / "1")], check=True)
     subprocess.run(["cmp", str(blob), str(top / "curl" / "1")], check=True)

@@ -12,7 +12,7 @@ from benchmarks.__main__ import NAMES
 from benchmarks.results import Bar, Measured, Result, at_least, at_most
 from benchmarks.rounds import Scale
 
-PROCESSES = {"records", "wrap", "checkout", "transfer"}
+PROCESSES = {"records", "wrap", "checkout", "transfer", "small_files"}
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,7 @@ def test_a_benchmark_measures_both_sides(name: str, tmp_path: Path) -> None:
         megabytes=1,
         seconds=1.0,
         connections=4,
+        real=False,
     )
     results = importlib.import_module(f"benchmarks.{name}").measure(tiny)
     assert results
