@@ -20,7 +20,7 @@ _EPILOG = """\
 examples:
   custody ls sha256:4bf1…
   custody ls sha256:4bf1… models/
-  custody get "$(custody ls sha256:4bf1… --json README.md | jq -r '.entries[0].digest')" -
+  custody ls sha256:4bf1… --json README.md | jq -r '.entries[0].digest'
 
 exit status: 3 if the tree is unknown, or nothing is at PATH.
 """

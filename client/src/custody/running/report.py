@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from custody.recording import Kept
 from custody.terminal import note, plain
@@ -86,8 +87,9 @@ def next_line(kept: Sequence[Kept], *, succeeded: bool, log: Kept | None) -> str
     """Return the last line: what to do next."""
     stored = [one for one in kept if one.stored]
     if succeeded and stored:
-        # A name with a percent sign may be an encoded one, which no file has.
-        subject = stored[0].digest if "%" in stored[0].name else stored[0].name
+        # A name with a percent sign may be an encoded one, which no file has; a directory has no digest to read.
+        by_digest = "%" in stored[0].name or Path(stored[0].name).is_dir()
+        subject = stored[0].digest if by_digest else stored[0].name
         return f"next    custody verify {shlex.quote(plain(subject))}"
     if log is not None and log.size:
         return f"next    custody get {plain(log.digest)} -"
