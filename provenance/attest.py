@@ -114,12 +114,11 @@ class Attester:
             EvidenceError: something else was.
         """
         async with self._database.reading() as connection:
-            for row in await attestations.of_steps(connection, job.project, [job.topic]):
-                if row.builder_id == self._builder_id:
-                    if row.record_digest != record_digest:
-                        raise EvidenceError("another record of this step is signed already")
-                    return True
-        return False
+            signed = await attestations.of_steps(connection, job.project, [job.topic])
+        own = {row.record_digest for row in signed if row.builder_id == self._builder_id}
+        if own - {record_digest}:
+            raise EvidenceError("another record of this step is signed already")
+        return bool(own)
 
     async def _state(self, record: Record, line: bytes) -> Stated:
         """Steps 4, 5 and 7: one of the two statements this signer knows."""

@@ -8,6 +8,7 @@ from artifacts import layout, receipts
 from artifacts.digest import Digest
 from artifacts.errors import AwaitingBytesError, EvidenceError
 from artifacts.limits import SMALL_BLOB_BYTES
+from artifacts.receipts import Receipt
 from artifacts.records import Product, Record
 from artifacts.refs import ArtifactRef, Evidence
 from artifacts.storage.protocol import ObjectStore
@@ -93,8 +94,10 @@ async def _tree_receipted(store: ObjectStore, project: str, digest: Digest) -> b
 
 
 async def _tree_confirmed(store: ObjectStore, project: str, digest: Digest, state: TreeState | None) -> bool:
-    if await _tree_receipted(store, project, digest):
-        return True
+    return await _tree_receipted(store, project, digest) or _without_receipt(digest, state)
+
+
+def _without_receipt(digest: Digest, state: TreeState | None) -> bool:
     if state is TreeState.REFUSED:
         raise EvidenceError("what was sent for a tree does not match its digest", digest=str(digest))
     if state is TreeState.CHECKING:
@@ -106,14 +109,16 @@ async def _receipted(store: ObjectStore, project: str, digest: Digest) -> bool:
     if digest.algorithm != "sha256":
         return False
     receipt = await receipts.read(store, project, digest, kind=receipts.WORKER)
-    if receipt is None:
-        return False
-    if not receipt.holds:
-        raise EvidenceError("stored bytes do not hash to their digest", digest=str(digest))
     # A receipt is a small object like others: without the bytes it vouches for nothing.
-    size = await store.size(layout.blob(project, digest))
+    return receipt is not None and _vouches(receipt, await store.size(layout.blob(project, digest)))
+
+
+def _vouches(receipt: Receipt, size: int | None) -> bool:
+    """Whether bytes of that `size` lie where the receipt says; None where there are none."""
+    if not receipt.holds:
+        raise EvidenceError("stored bytes do not hash to their digest", digest=str(receipt.digest))
     if size is not None and size != receipt.size:
-        raise EvidenceError("stored bytes are not as long as their receipt says", digest=str(digest))
+        raise EvidenceError("stored bytes are not as long as their receipt says", digest=str(receipt.digest))
     return size is not None
 
 

@@ -16,7 +16,9 @@ from custody.running.streams import LINGER_MOST
 # Runs a command as `custody run` does, with the descriptors of a real process.
 DRIVER = textwrap.dedent(
     """
-    import os, sys
+    import os, signal, sys
+    # Whoever started the tests may have ignored it (nohup does), and a shell cannot trap what it inherits ignored.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     from custody.capture.redaction import Redactor
     from custody.running.child import run_child
     from custody.running.log import StepLog
