@@ -74,7 +74,8 @@ async def test_a_trace_says_when_it_does_not_name_every_reference(service: Servi
 async def test_lineage_goes_up_to_the_commit_and_down_to_the_image(
     service: Service, client: httpx2.AsyncClient
 ) -> None:
-    await chain(service, client)
+    steps = await chain(service, client)
+    await service.sign()
     up = (await client.get(f"/v1/artifacts/sha256:{sha256(b'image')}/lineage")).json()
     assert [(one["name"], one["level"]) for one in up["steps"]] == [
         ("serve", 1),
@@ -83,6 +84,7 @@ async def test_lineage_goes_up_to_the_commit_and_down_to_the_image(
         ("fetch", 4),
     ]
     assert up["steps"][3]["inputs"][0]["digest"] == f"gitCommit:{COMMIT}"
+    assert [one["attestations"][0]["step"] for one in reversed(up["steps"])] == [one["id"] for one in steps]
     near = (await client.get(f"/v1/artifacts/sha256:{sha256(b'image')}/lineage?depth=2")).json()
     assert [one["name"] for one in near["steps"]] == ["serve", "train"]
     down = (await client.get(f"/v1/artifacts/gitCommit:{COMMIT}/lineage?direction=down")).json()
