@@ -16,9 +16,7 @@ from custody.running.streams import LINGER_MOST
 # Runs a command as `custody run` does, with the descriptors of a real process.
 DRIVER = textwrap.dedent(
     """
-    import os, signal, sys
-    # Whoever started the tests may have ignored it (nohup does), and a shell cannot trap what it inherits ignored.
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    import os, sys
     from custody.capture.redaction import Redactor
     from custody.running.child import run_child
     from custody.running.log import StepLog
@@ -30,11 +28,14 @@ DRIVER = textwrap.dedent(
     sys.exit(status)
     """
 )
+# Whoever started the tests may ignore hang-ups (nohup does), and a shell cannot trap what it
+# inherits ignored.
+HANG_UPS_HEARD = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
 
 
 def started(log: Path, *command: str, bufsize: int = -1) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(log), *command],
+        [sys.executable, "-c", HANG_UPS_HEARD + DRIVER, str(log), *command],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
