@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from custody.capture.errors import CaptureError
-from custody.capture.ignore import MAX_BYTES, MAX_LINES, Ignore
+from custody.capture.ignore import MAX_BYTES, MAX_LINES, Ignore, Rules, quick_test
 
 FILES = (
     "a", "b", "ab", "a.b", "foo", "foo.txt", "a-b", "a]b", "[", "!x", "#x", "a b", "dir/a", "dir/ab", "dir/foo.txt",
@@ -230,3 +230,16 @@ def test_an_ignore_file_that_is_a_link_is_refused(tmp_path: Path) -> None:
     os.symlink("/dev/zero", tmp_path / ".custodyignore")
     with pytest.raises(CaptureError, match=re.escape(".custodyignore")):
         Ignore.load(tmp_path)
+
+
+@pytest.mark.parametrize("pattern", ["*.pem", "id_rsa*", "credentials", "k", "*.k"])
+@given(st.data())
+def test_the_quick_test_misses_no_spelling_of_a_name(pattern: str, data: st.DataObject) -> None:
+    """Rules that fold case leave out `ID_RSA` too, and the Kelvin sign lowers to a plain k."""
+    spelled = "".join(
+        data.draw(st.sampled_from([one, one.upper(), "\u212a" if one == "k" else one]))
+        for one in pattern.replace("*", data.draw(st.text("akK.\u0130", max_size=3)))
+    )
+    rules = Rules.parse([pattern], fold_case=True)
+    if spelled and rules.decide(spelled, is_directory=False):
+        assert quick_test(rules.rules)(spelled)

@@ -21,6 +21,9 @@ FILE_NAME = ".custodyignore"
 MAX_BYTES = 64 << 10
 MAX_LINES = 1000
 
+_MANY = 400
+"""Beginnings of names beyond which most names would have one of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -141,7 +144,36 @@ def quick_test(rules: Iterable[Rule], also: Iterable[str] = ()) -> Callable[[str
             or (pattern is not None and pattern(name) is not None)
         )
 
+    return may_match if pattern is not None else _by_ends(may_match, names.union(beginnings), endings)
+
+
+def _by_ends(
+    thorough: Callable[[str], bool], beginnings: Iterable[str], endings: Iterable[str]
+) -> Callable[[str], bool]:
+    """Make the same test, asking `thorough` only where the two characters at an end do not rule a name out.
+
+    This is asked of every name of a tree. Names that are not ASCII change in odd ways when
+    they are lowered, so they are always asked about.
+    """
+    heads, tails = _spelled(one[:2] for one in beginnings), _spelled(one[-2:] for one in endings)
+    if len(heads) > _MANY or any(len(one) < 2 for one in tails):
+        return thorough
+
+    def may_match(name: str) -> bool:
+        return (name[:2] in heads or name[-2:] in tails or not name.isascii()) and thorough(name)
+
     return may_match
+
+
+def _spelled(short: Iterable[str]) -> frozenset[str]:
+    """Return `short`, lowered texts of at most two characters, in every mixture of cases."""
+    pairs = ((one[:1], one[1:]) for one in short)
+    return frozenset(
+        first + second
+        for one, other in pairs
+        for first in (one, one.upper())
+        for second in (other, other.upper())
+    )
 
 
 @dataclass(slots=True)

@@ -112,7 +112,7 @@ class _Walk:
         Nothing here may cost more than the system call beside it, hence the local names.
         """
         files, may_match, ignored = self.files, self.ignore.may_match, self.ignore.ignored
-        directories: list[str] = []
+        pack, directories = pack_identity, list[str]()
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 name = entry.name
@@ -122,8 +122,8 @@ class _Walk:
                     try:
                         at = entry.stat(follow_symlinks=False)
                         # As `identity_of` does, without the call.
-                        files[prefix + name] = pack_identity(
-                            at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns, at.st_mode
+                        files[prefix + name] = pack(
+                            at[2], at[1], at[6], at.st_mtime_ns, at.st_ctime_ns, at[0]
                         )
                     except struct.error:
                         files[prefix + name] = identity_of(at)
