@@ -43,7 +43,8 @@ async def prepare(settings: Settings) -> None:
     if known is None:
         fact = {"fact": "token", "id": row.id, "project": row.project, "label": row.label}
         line = canonical({**fact, "sha256": digest.hex(), "recorded_at": written(now)}).encode() + b"\n"
-        await store.put(layout.journal(row.project, row.id, Digest.of(line), now), line)
+        key = layout.journal(row.project, row.id, Digest.of(line), now)
+        await store.put(wiring.open_seal(settings).put_on(key), line)
         async with database.writing() as connection:
             await tokens.ensure_project(connection, DEFAULT_PROJECT, at=to_milliseconds(now))
             await tokens.add_token(connection, row, digest=digest, at=to_milliseconds(now))

@@ -89,6 +89,13 @@ class Settings(BaseSettings):
     s3_object_lock_mode: Annotated[
         Literal["GOVERNANCE", "COMPLIANCE"], Field(description="Mode of that lock.")
     ] = "GOVERNANCE"
+    seal_key_file: Annotated[
+        Path | None,
+        Field(
+            description="File with the key that seals what nobody signs, the same for every api and worker; "
+            "by default seal.key in the data folder, made on first use."
+        ),
+    ] = None
     log_level: Annotated[str, Field(description="debug, info, warning or error.")] = "info"
 
     @field_validator("listen")
@@ -195,6 +202,11 @@ class Settings(BaseSettings):
     def key_file(self) -> Path:
         """The signing key; only the signer process opens its folder."""
         return self.data / "keys" / "local-v1.pem"
+
+    @property
+    def seal_key(self) -> Path:
+        """The key that seals journal files and segments; the signer's folder does not hold it."""
+        return self.seal_key_file or self.data / "seal.key"
 
     @property
     def token_file(self) -> Path:

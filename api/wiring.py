@@ -16,6 +16,7 @@ from api.settings import Settings
 from artifacts.clock import SystemClock
 from artifacts.db import Database, connect
 from artifacts.errors import InvalidInputError
+from artifacts.seal import Seal
 from artifacts.storage.directory import DirectoryStore
 from artifacts.storage.protocol import ObjectStore
 
@@ -23,6 +24,11 @@ from artifacts.storage.protocol import ObjectStore
 def open_database(settings: Settings) -> Database:
     """The index."""
     return connect(settings.index_url)
+
+
+def open_seal(settings: Settings) -> Seal:
+    """The seal of the processes that write what nobody signs; made on first use."""
+    return Seal.open_or_create(settings.seal_key)
 
 
 def open_store(settings: Settings) -> ObjectStore:
