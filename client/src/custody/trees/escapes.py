@@ -12,7 +12,7 @@ MAX_PART = 255
 _ESCAPED = re.compile(rb"%([0-9A-F]{2})")
 _TO_ESCAPE = re.compile(rb"[^\x21-\x7e]|%")
 # An empty, `.` or `..` part; searched in many paths at once, one a line.
-_BAD_PART = re.compile(rb"(?:^|/)\.{0,2}(?:/|$)", re.MULTILINE)
+_BAD_PART = re.compile(rb"[/\n]\.{0,2}+[/\n]")
 _LONG_PART = re.compile(rb"[^/]{%d}" % (MAX_PART + 1))
 
 
@@ -39,7 +39,7 @@ def check_written(paths: list[bytes]) -> None:
     Raises:
         MalformedTreeError: One has an empty, `.` or `..` part.
     """
-    found = _BAD_PART.search(b"\n".join(paths))
+    found = _BAD_PART.search(b"\n".join((b"", *paths, b"")))
     if found is not None:
         raise MalformedTreeError("a path has an empty part, or one that is . or ..")
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
+from operator import add
 
 from custody.trees.errors import MalformedTreeError
 from custody.trees.manifest import FOLDER, LINK, Manifest
@@ -79,8 +81,7 @@ def _frame(block: bytes, packs: list[int], manifest: Manifest) -> Frame:
         raise MalformedTreeError("the layout names a frame that is too large")
     if entries and max(entries) >= len(manifest):
         raise MalformedTreeError("the layout names an entry that the tree does not have")
-    sizes = manifest.sizes
-    if any(start + sizes[entry] > plain for entry, start in zip(entries, offsets, strict=True)):
+    if max(map(add, offsets, map(manifest.sizes.__getitem__, entries)), default=0) > plain:
         raise MalformedTreeError("the layout names a file outside its frame")
     return Frame(pack, offset, length, plain, entries, offsets)
 
@@ -88,17 +89,25 @@ def _frame(block: bytes, packs: list[int], manifest: Manifest) -> Frame:
 def _rest(frames: Iterable[Frame], manifest: Manifest) -> array[int]:
     """Return the entries that are blobs of their own."""
     placed = bytearray(len(manifest))
-    for frame in frames:
-        for entry in frame.entries:
-            if placed[entry]:
-                raise MalformedTreeError("the layout places an entry twice")
-            placed[entry] = 1
+    for entry in chain.from_iterable(frame.entries for frame in frames):
+        if placed[entry]:
+            raise MalformedTreeError("the layout places an entry twice")
+        placed[entry] = 1
     blobs = array("I")
-    for entry, (size, kind) in enumerate(zip(manifest.sizes, manifest.kinds, strict=True)):
-        if placed[entry] or kind == FOLDER or size == 0:
+    for entry in _zeros(placed):
+        size, kind = manifest.sizes[entry], manifest.kinds[entry]
+        if kind == FOLDER or size == 0:
             continue
         if size <= SMALL or kind == LINK:
             path = manifest.paths[entry][:200]
             raise MalformedTreeError(f"the layout does not say where {path!r} lies")
         blobs.append(entry)
     return blobs
+
+
+def _zeros(marks: bytearray) -> Iterator[int]:
+    """Yield the places of all zeros: usually there are few, and they are found without a look at the rest."""
+    at = marks.find(0)
+    while at >= 0:
+        yield at
+        at = marks.find(0, at + 1)

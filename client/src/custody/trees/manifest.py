@@ -27,11 +27,14 @@ MAX_TARGET = 4095
 FILE, EXECUTABLE, LINK, FOLDER = range(4)
 MODES = (b"644 f", b"755 f", b"777 l", b"755 d")
 
-_CODES = {mode: code for code, mode in enumerate(MODES)}
-_LINE = re.compile(rb"(644 f|755 f|777 l|755 d) ([0-9a-f]{64}|-) (0|[1-9][0-9]{0,14}) ([!-~]+)\n")
-# What stands between the four members of a line, and its end.
-_BETWEEN = 4
-_MAX_LINE = 5 + 64 + 15 + 3 * 4096 + _BETWEEN
+_CODES = {tuple(mode.split()): code for code, mode in enumerate(MODES)}
+# Possessive, so that a match takes one pass and a mismatch no second one. No part of a line
+# holds white space: once all lines match, splitting there gives five words a line.
+_LINES = re.compile(
+    rb"(?:(?:644 f|755 f|777 l|755 d) (?:[0-9a-f]{64}|-) (?:0|[1-9][0-9]{0,14}+) [!-~]++\n)*+"
+)
+_WORDS = 5
+_MAX_LINE = 5 + 64 + 15 + 3 * 4096 + 4
 _NO_DIGEST = b"0" * 64
 _BLOCK = 1 << 20
 
@@ -186,23 +189,21 @@ class _Columns:
         """
         if not lines:
             return
-        found = _LINE.findall(lines)
-        modes, digests, sizes, written = zip(*found, strict=True) if found else ((), (), (), ())
-        # What the pattern passed over would be missing here.
-        lengths = sum(map(len, modes)) + sum(map(len, digests)) + sum(map(len, sizes))
-        if lengths + sum(map(len, written)) + _BETWEEN * len(found) != len(lines):
+        if _LINES.fullmatch(lines) is None:
             raise MalformedTreeError(f"the manifest has a malformed line after entry {len(self.paths)}")
-        kinds = bytes(map(_CODES.__getitem__, modes))
-        numbers = array("Q", map(int, sizes))
+        words = lines.split()
+        digests = words[2::_WORDS]
+        kinds = bytes(map(_CODES.__getitem__, zip(words[::_WORDS], words[1::_WORDS], strict=True)))
+        numbers = array("Q", map(int, words[3::_WORDS]))
         _check_kinds(kinds, digests, numbers)
-        self._add_paths(list(written))
+        self._add_paths(words[4::_WORDS], escaped=b"%" in lines)
         self.kinds += kinds
         self.sizes += numbers
-        self.digests += unhexlify(b"".join(_NO_DIGEST if one == b"-" else one for one in digests))
+        self.digests += unhexlify(b"".join(digests).replace(b"-", _NO_DIGEST))
 
-    def _add_paths(self, written: list[bytes]) -> None:
+    def _add_paths(self, written: list[bytes], *, escaped: bool) -> None:
         check_written(written)
-        paths = [_unescaped(one) if b"%" in one else one for one in written]
+        paths = [_unescaped(one) if b"%" in one else one for one in written] if escaped else written
         if max(map(len, paths)) > 255:
             for path in paths:
                 check_length(path)
