@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 STORE = ("CUSTODY_STORE_URL", "CUSTODY_S3_")
-READY_WITHIN = 30.0
+READY_WITHIN = 60.0
 STOPPED_WITHIN = 15.0
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-READY_WITHIN = 30.0
+READY_WITHIN = 60.0
 BESIDE = Path(sys.executable).parent
 
 
