@@ -10,13 +10,13 @@ from fastapi.security import HTTPBearer
 
 from api.parts import Parts
 from artifacts.clock import to_milliseconds
-from artifacts.errors import ForbiddenError, UnauthenticatedError
+from artifacts.errors import ForbiddenError, StepFinishedError, UnauthenticatedError
 from artifacts.queries import tokens
 from artifacts.recording import Target
 
 _MAX_TOKEN: Final = 200
 _SCHEME = HTTPBearer(
-    auto_error=False, description="A project token, or a step token on the step's own routes."
+    auto_error=False, description="A project token, or a step token where outputs of a step are sent."
 )
 
 
@@ -27,6 +27,13 @@ class Caller:
     project: str
     principal: str
     step: str | None = None
+    open: bool = True
+    """Whether the step of a step token still takes anything."""
+
+    @property
+    def sender(self) -> str:
+        """Whose the bytes are that are sent: of the principal, or of one step of it."""
+        return f"{self.principal}/{self.step}" if self.step else self.principal
 
 
 def parts(request: Request) -> Parts:
@@ -56,7 +63,7 @@ async def authenticate(request: Request) -> Caller:
         raise UnauthenticatedError("nobody issued this token", hint="custody-server env prints a valid one")
     if step.expires_at <= to_milliseconds(here.clock.now()):
         raise UnauthenticatedError("the step's token has expired", hint="begin a new step")
-    return Caller(step.project, step.principal, step.step)
+    return Caller(step.project, step.principal, step.step, step.open)
 
 
 # FastAPI runs a plain function in a thread: what follows is coroutines, because a hop to a
@@ -76,11 +83,42 @@ def project_caller(request: Request) -> Caller:
         ForbiddenError: it is a step's token.
     """
     caller: Caller = request.state.caller
+    require_project(caller)
+    return caller
+
+
+def require_project(caller: Caller) -> None:
+    """Make sure that `caller` holds a project token.
+
+    Raises:
+        ForbiddenError: it is a step's token.
+    """
     if caller.step is not None:
         raise ForbiddenError(
             "a step's token may only add to its step or finish it", hint="use the project's token"
         )
+
+
+def sending_caller(request: Request) -> Caller:
+    """The holder of a project token, or of the token of an open step, who may send bytes.
+
+    What a step may send is what its outputs are made of: blobs, packs, manifests, parts. It
+    may ask which of them its project lacks, and how far its own have come. It reads nothing,
+    and what it sends is recorded nowhere but as its own output.
+
+    Raises:
+        StepFinishedError: it is the token of a step that takes nothing more.
+    """
+    caller: Caller = request.state.caller
+    if not caller.open:
+        raise StepFinishedError(
+            "the step is finished and takes nothing more", hint="begin a new step", step=caller.step
+        )
     return caller
+
+
+async def _sending(request: Request, _scheme: Annotated[object, Depends(_SCHEME)]) -> Caller:
+    return sending_caller(request)
 
 
 async def _project(request: Request, _scheme: Annotated[object, Depends(_SCHEME)]) -> Caller:
@@ -93,8 +131,8 @@ async def _target(step_id: str, caller: Annotated[Caller, Depends(_anyone)]) -> 
     return Target(caller.project, caller.principal, step_id)
 
 
-async def _by_step(caller: Annotated[Caller, Depends(_anyone)]) -> bool:
-    return caller.step is not None
+async def _own(caller: Annotated[Caller, Depends(_anyone)]) -> str | None:
+    return caller.sender if caller.step is not None else None
 
 
 async def _parts(request: Request) -> Parts:
@@ -104,11 +142,14 @@ async def _parts(request: Request) -> Parts:
 ProjectCaller = Annotated[Caller, Depends(_project)]
 """The holder of a project token; a step token is refused."""
 
+SendingCaller = Annotated[Caller, Depends(_sending)]
+"""The holder of a project token or of the token of an open step; what it sends is judged by `sending_caller`."""
+
 StepTarget = Annotated[Target, Depends(_target)]
 """The step of the route, for the holder of a project token or of that very step's token."""
 
-SentByStep = Annotated[bool, Depends(_by_step)]
-"""Whether the step's own token is used."""
+StepSender = Annotated[str | None, Depends(_own)]
+"""Who sends, if it is the step's own token; None for a project token."""
 
 PartsHere = Annotated[Parts, Depends(_parts)]
 """The parts of this application."""

@@ -52,7 +52,7 @@ class StrictRoute(APIRoute):
             key = request.headers.get("idempotency-key")
             if key is None or request.method != "POST" or not reads_json:
                 return await inner(request)
-            scope = (caller.project, _principal(caller), f"{request.method} {path}", _checked(key))
+            scope = (caller.project, caller.sender, f"{request.method} {path}", _checked(key))
             return await _once(request, scope, raw, inner)
 
         return handle
@@ -66,10 +66,6 @@ async def _fence(request: Request, caller: Caller, *, takes_bytes: bool) -> None
     if takes_bytes and request.method in {"PUT", "POST"} and length.isdecimal() and len(length) < 16:
         declared = declared_digest(request.headers.get("content-digest"))
         await here.quotas.foresee(caller.project, declared, int(length))
-
-
-def _principal(caller: Caller) -> str:
-    return f"{caller.principal}/{caller.step}" if caller.step else caller.principal
 
 
 def _checked(key: str) -> str:

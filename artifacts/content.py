@@ -42,14 +42,14 @@ class Received:
 class Admission(Protocol):
     """Decides whether a project may keep more bytes."""
 
-    async def admit(self, project: str, digest: Digest, size: int) -> None:
-        """Return if `project` may keep `size` bytes under `digest`.
+    async def admit(self, project: str, digest: Digest, size: int, *, manifest: bool = False) -> None:
+        """Return if `project` may keep `size` bytes under `digest`, as a blob or as the manifest of a tree.
 
         Raises:
             QuotaExceededError: it may not.
         """
 
-    def settled(self, project: str, digest: Digest) -> None:
+    def settled(self, project: str, digest: Digest, *, manifest: bool = False) -> None:
         """Note that the row of what was admitted is written."""
 
 

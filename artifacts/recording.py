@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,7 +15,7 @@ from artifacts.db import Database
 from artifacts.digest import Digest, DigestSet
 from artifacts.errors import ConflictError, NotFoundError
 from artifacts.identifiers import new_ulid
-from artifacts.queries import facts, products, steps
+from artifacts.queries import facts, products, steps, uploads
 from artifacts.queries.products import ProductRow
 from artifacts.queries.steps import StepRow
 from artifacts.refs import ArtifactRef
@@ -174,8 +174,12 @@ class Recorder:
             new = await products.add_inputs(connection, to.project, to.step, refs)
         return Counted(new, len(refs) - new)
 
-    async def add_outputs(self, to: Target, rows: Sequence[ProductRow]) -> Counted:
+    async def add_outputs(
+        self, to: Target, rows: Sequence[ProductRow], *, sender: str | None = None
+    ) -> Counted:
         """Record outputs of an open step whose bytes are stored, or live elsewhere.
+
+        What `sender`, the step's own token, has sent in parts counts as received from it.
 
         Raises:
             StepFinishedError: it is not open.
@@ -183,6 +187,8 @@ class Recorder:
         """
         async with self._database.writing() as connection:
             await _open(connection, to)
+            if sender is not None:
+                rows = await _received(connection, to.project, sender, rows)
             await facts.record_refs(connection, [(to.project, row.ref) for row in rows], at=self._now())
             new = await products.add_outputs(connection, to.project, to.step, rows)
         return Counted(new, len(rows) - new)
@@ -209,14 +215,18 @@ class Recorder:
         return stored, bool(new)
 
     async def receive_blob(
-        self, project: str, content: AsyncIterable[bytes], *, declared: Digest | None
+        self, project: str, content: AsyncIterable[bytes], *, declared: Digest | None, by_step: bool = False
     ) -> tuple[Received, bool]:
-        """Take in bytes outside any step; return them and whether they were new here."""
+        """Take in bytes that are no output yet; return them and whether they were new here.
+
+        What a step's own token sends is recorded only once the step names it as its output.
+        """
         taken = await self._content.receive(project, content, declared=declared)
         ref = ArtifactRef(DigestSet.only(taken.digest))
         async with self._database.writing() as connection:
             new = await self._content.note(connection, project, taken)
-            await facts.record_refs(connection, [(project, ref)], at=self._now())
+            if not by_step:
+                await facts.record_refs(connection, [(project, ref)], at=self._now())
         return taken, new
 
     async def record_reference(self, project: str, principal: str, ref: ArtifactRef) -> bool:
@@ -267,6 +277,18 @@ async def _find(connection: AsyncConnection, wanted: Run, *, by_name: bool) -> R
 
 async def _open(connection: AsyncConnection, to: Target) -> None:
     await steps.open_step(connection, to.project, to.step, principal=to.principal)
+
+
+async def _received(
+    connection: AsyncConnection, project: str, sender: str, rows: Sequence[ProductRow]
+) -> list[ProductRow]:
+    """`rows`, those marked whose bytes `sender` has sent in parts."""
+    asked = [row.ref.digest for row in rows if row.ref.digest.algorithm == "sha256"]
+    sent = await uploads.sent_by(connection, project, sender, asked)
+    return [
+        replace(row, received=True, size=sent[row.ref.digest]) if row.ref.digest in sent else row
+        for row in rows
+    ]
 
 
 def _own(found: Run, principal: str) -> Run:

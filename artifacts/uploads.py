@@ -57,27 +57,27 @@ class Uploads:
         self._clock = clock
         self._joiner = Joiner(database, store, clock)
 
-    async def begin(self, project: str, principal: str, *, digest: Digest, size: int) -> Progress:
+    async def begin(self, project: str, sender: str, *, digest: Digest, size: int) -> Progress:
         """Announce `size` bytes that will hash to `digest`."""
         if digest.algorithm != "sha256" or not 0 <= size <= MAX_BLOB_BYTES:
             raise InvalidInputError(f"an upload has a sha256 and 0 to {MAX_BLOB_BYTES} bytes")
         now = self._clock.now()
         row = UploadRow(
-            project, new_ulid(now), principal, digest, size, UploadState.OPEN, None, to_milliseconds(now)
+            project, new_ulid(now), sender, digest, size, UploadState.OPEN, None, to_milliseconds(now)
         )
         async with self._database.writing() as connection:
             await uploads.add(connection, row)
         return Progress(row, [], self._urls(row, set()))
 
-    async def find(self, project: str, id_: str) -> UploadRow:
-        """The upload of that id.
+    async def find(self, project: str, id_: str, *, sender: str | None = None) -> UploadRow:
+        """The upload of that id, if anybody's of the project will do or it is that sender's.
 
         Raises:
             NotFoundError: there is none, or it was never completed and has been swept.
         """
         async with self._database.reading() as connection:
             row = await uploads.find(connection, project, checked_ulid(id_))
-        if row is None:
+        if row is None or sender not in (None, row.principal):
             raise NotFoundError("there is no such upload", hint="begin a new one", upload=id_)
         return row
 
@@ -240,12 +240,13 @@ class Joiner:
             return
         async with self._database.writing() as connection:
             if await uploads.move(connection, row, to=UploadState.PRESENT):
+                if not row.by_step:  # what a step sends is an artifact once the step names it
+                    ref = ArtifactRef(DigestSet.only(row.digest))
+                    await facts.record_refs(connection, [(row.project, ref)], at=self._now())
                 await self._note(connection, receipt)
         await self._clear(parts)
 
     async def _note(self, connection: AsyncConnection, receipt: Receipt) -> None:
-        ref = ArtifactRef(DigestSet.only(receipt.digest))
-        await facts.record_refs(connection, [(receipt.project, ref)], at=self._now())
         if receipt.kind == receipts.API:
             await self._content.note(connection, receipt.project, Received(receipt.digest, receipt.size))
             return

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Request, Response, status
 from fastapi.responses import RedirectResponse, StreamingResponse
 
 from api.answers import BlobAnswer, MissingAnswer
-from api.auth import PartsHere, ProjectCaller
+from api.auth import PartsHere, ProjectCaller, SendingCaller
 from api.bodies import DigestsBody
 from api.content_digest import declared_digest, repr_digest
 from api.ranges import asked_range
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/v1/blobs", route_class=StrictRoute, tags=["blobs"])
 
 
 @router.post("/missing")
-async def missing(body: DigestsBody, caller: ProjectCaller, here: PartsHere) -> MissingAnswer:
+async def missing(body: DigestsBody, caller: SendingCaller, here: PartsHere) -> MissingAnswer:
     """Those of the digests whose bytes this project has not proven; other projects do not count."""
     asked = [Digest.parse(text) for text in body.digests]
     async with here.database.reading() as connection:
@@ -32,7 +32,7 @@ async def missing(body: DigestsBody, caller: ProjectCaller, here: PartsHere) -> 
 
 @router.post("/uploads", status_code=status.HTTP_201_CREATED, responses={200: {"model": BlobAnswer}})
 async def upload(
-    caller: ProjectCaller,
+    caller: SendingCaller,
     here: PartsHere,
     request: Request,
     response: Response,
@@ -40,7 +40,10 @@ async def upload(
 ) -> BlobAnswer:
     """Store the body outside any step. 201 when new, 200 when it was stored before."""
     declared = declared_digest(content_digest)
-    taken, new = await here.recorder.receive_blob(caller.project, request.stream(), declared=declared)
+    content = request.stream()
+    taken, new = await here.recorder.receive_blob(
+        caller.project, content, declared=declared, by_step=caller.step is not None
+    )
     if not new:
         response.status_code = status.HTTP_200_OK
     return BlobAnswer(digest=str(taken.digest), size=taken.size)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 
 from api.answers import CountedAnswer, OutputAnswer
-from api.auth import PartsHere, SentByStep, StepTarget
+from api.auth import PartsHere, StepSender, StepTarget
 from api.bodies import InputsBody, OutputsBody
 from api.content_digest import declared_digest
 from api.strict_route import StrictRoute
@@ -28,15 +28,16 @@ async def add_inputs(body: InputsBody, to: StepTarget, here: PartsHere) -> Count
 
 
 @router.post("/outputs")
-async def add_outputs(body: OutputsBody, to: StepTarget, here: PartsHere) -> CountedAnswer:
+async def add_outputs(body: OutputsBody, to: StepTarget, own: StepSender, here: PartsHere) -> CountedAnswer:
     """Record references the step produced, whose bytes are stored already or live elsewhere."""
-    counted = await here.recorder.add_outputs(to, [item.to_row() for item in body.outputs])
+    rows = [item.to_row() for item in body.outputs]
+    counted = await here.recorder.add_outputs(to, rows, sender=own)
     return CountedAnswer(recorded=counted.recorded, known=counted.known)
 
 
 def _arriving(
     name: str,
-    by_step: SentByStep,
+    own: StepSender,
     request: Request,
     role: Annotated[Literal["output", "byproduct"], Query()] = "output",
     uri: Annotated[str | None, Query()] = None,
@@ -49,7 +50,7 @@ def _arriving(
         uri=None if uri is None else checked_uri(uri),
         media_type=None if media_type in _SAYS_NOTHING else checked_media_type(media_type),
         declared=declared_digest(content_digest),
-        by_step=by_step,
+        by_step=own is not None,
     )
 
 

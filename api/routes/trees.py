@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.answers import MissingAnswer
-from api.auth import PartsHere, ProjectCaller, StepTarget
+from api.auth import PartsHere, ProjectCaller, SendingCaller, StepTarget, require_project
 from api.bodies import ContentsBody, TreeBody
 from api.strict_route import StrictRoute
 from api.tree_answers import EntriesAnswer, EntryAnswer, TreeAnswer, TreeOutputAnswer
@@ -42,7 +42,7 @@ outputs_router = APIRouter(prefix="/v1/steps/{step_id}", route_class=StrictRoute
 
 
 def _trees(here: PartsHere) -> Trees:
-    return Trees(here.database, here.store, here.clock)
+    return Trees(here.database, here.store, here.clock, here.quotas)
 
 
 TreesHere = Annotated[Trees, Depends(_trees)]
@@ -63,6 +63,16 @@ KnownTree = Annotated[TreeRow, Depends(_known)]
 """The tree of the route, which is one of the caller's project."""
 
 
+async def _sent(digest: str, caller: SendingCaller, known: TreesHere) -> TreeRow:
+    if caller.step is None:
+        return await known.find(caller.project, _of_tree(digest))
+    return await known.find_sent(caller.project, _of_tree(digest), caller.step)
+
+
+SentTree = Annotated[TreeRow, Depends(_sent)]
+"""As `KnownTree`; a step token knows only the trees whose manifests it sent."""
+
+
 class EntriesQuery(BaseModel):
     """The query of a listing."""
 
@@ -74,7 +84,7 @@ class EntriesQuery(BaseModel):
 
 
 @router.post("/missing")
-async def missing(body: ContentsBody, caller: ProjectCaller, known: TreesHere) -> MissingAnswer:
+async def missing(body: ContentsBody, caller: SendingCaller, known: TreesHere) -> MissingAnswer:
     """Those contents that no tree of this project could use yet; other projects do not count."""
     asked = [checked_hex(text) for text in body.digests]
     return MissingAnswer(missing=[raw.hex() for raw in await known.missing(caller.project, asked)])
@@ -87,12 +97,13 @@ async def missing(body: ContentsBody, caller: ProjectCaller, known: TreesHere) -
     responses={200: {"model": TreeAnswer}},
 )
 async def put_manifest(
-    digest: str, caller: ProjectCaller, known: TreesHere, request: Request, response: Response
+    digest: str, caller: SendingCaller, known: TreesHere, request: Request, response: Response
 ) -> TreeAnswer:
     """Store the manifest of a tree, compressed. 201 when new, 200 when it was stored before."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != _ZSTD:
         raise HTTPException(status.HTTP_415_UNSUPPORTED_MEDIA_TYPE, f"send the manifest as {_ZSTD}")
-    row, new = await known.put_manifest(caller.project, _of_tree(digest), request.stream())
+    tree, content = _of_tree(digest), request.stream()
+    row, new = await known.put_manifest(caller.project, tree, content, step=caller.step)
     if not new:
         response.status_code = status.HTTP_200_OK
     return TreeAnswer.of(row)
@@ -100,7 +111,7 @@ async def put_manifest(
 
 @router.post("/{digest}", response_model_exclude_none=True, responses={202: {"model": TreeAnswer}})
 async def propose(
-    tree: KnownTree, body: TreeBody, caller: ProjectCaller, known: TreesHere, response: Response
+    tree: SentTree, body: TreeBody, caller: SendingCaller, known: TreesHere, response: Response
 ) -> TreeAnswer:
     """Say where the files of a tree lie. 202 while a worker checks that, 200 when it is present."""
     claims = await asyncio.to_thread(lambda: [pack.to_claim() for pack in body.packs])
@@ -117,8 +128,8 @@ async def propose(
     responses={200: {"content": {tar.MEDIA_TYPE: {}}}},
 )
 async def look(
-    tree: KnownTree,
-    caller: ProjectCaller,
+    tree: SentTree,
+    caller: SendingCaller,
     here: PartsHere,
     known: TreesHere,
     as_: Annotated[Literal["tar"] | None, Query(alias="as")] = None,
@@ -128,6 +139,7 @@ async def look(
     row = await known.wait_checked(caller.project, tree.digest, seconds=wait)
     if as_ is None:
         return TreeAnswer.of(row)
+    require_project(caller)  # a step sends, and reads nothing back
     contents = TreeContents(here.database, here.store, here.content, caller.project)
     content = tar.stream(here.store, contents, caller.project, _present(row).digest)
     headers = {"Cache-Control": _IMMUTABLE, "Content-Disposition": "attachment"}
@@ -201,10 +213,12 @@ async def entries(
     response_model_exclude_none=True,
     responses={200: {"model": TreeOutputAnswer}},
 )
-async def gather(prefix: str, to: StepTarget, here: PartsHere, response: Response) -> TreeOutputAnswer:
+async def gather(
+    prefix: str, to: StepTarget, here: PartsHere, known: TreesHere, response: Response
+) -> TreeOutputAnswer:
     """Make a tree of the outputs below a name and record it as an output of that name."""
     name = checked_output_name(prefix)
-    gathered = await Gatherer(here.database, here.store, here.clock).gather(to, name)
+    gathered = await Gatherer(known, here.content, here.database, here.store).gather(to, name)
     counted = await here.recorder.add_outputs(to, [gathered.output])
     if not counted.recorded:
         response.status_code = status.HTTP_200_OK

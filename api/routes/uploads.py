@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response, status
 from starlette.routing import Match
 from starlette.types import Scope
 
-from api.auth import PartsHere, ProjectCaller
+from api.auth import PartsHere, SendingCaller
 from api.content_digest import declared_digest
 from api.strict_route import StrictRoute
 from api.upload_answers import PartAnswer, UploadAnswer, UploadBody
@@ -31,12 +31,12 @@ def uploads_of(here: PartsHere) -> Uploads:
 UploadsHere = Annotated[Uploads, Depends(uploads_of)]
 
 
-async def _found(upload_id: str, caller: ProjectCaller, known: UploadsHere) -> UploadRow:
-    return await known.find(caller.project, upload_id)
+async def _found(upload_id: str, caller: SendingCaller, known: UploadsHere) -> UploadRow:
+    return await known.find(caller.project, upload_id, sender=caller.sender if caller.step else None)
 
 
 KnownUpload = Annotated[UploadRow, Depends(_found)]
-"""The upload of the route, which is one of the caller's project."""
+"""The upload of the route, which is one of the caller's project; a step token knows only its own."""
 
 
 class AnnouncingRoute(StrictRoute):
@@ -59,12 +59,12 @@ announcing_router = APIRouter(prefix="/v1/blobs", route_class=AnnouncingRoute, t
     include_in_schema=False,
 )
 async def announce(
-    body: UploadBody, caller: ProjectCaller, here: PartsHere, known: UploadsHere, response: Response
+    body: UploadBody, caller: SendingCaller, here: PartsHere, known: UploadsHere, response: Response
 ) -> UploadAnswer:
     """Announce an upload in parts."""
     await here.quotas.admit(caller.project, body.to_digest(), body.size)
     response.headers["Cache-Control"] = _UNKEPT
-    begun = await known.begin(caller.project, caller.principal, digest=body.to_digest(), size=body.size)
+    begun = await known.begin(caller.project, caller.sender, digest=body.to_digest(), size=body.size)
     here.quotas.settled(caller.project, body.to_digest())
     return UploadAnswer.of(begun)
 

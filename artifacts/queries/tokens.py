@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.queries.dialect import insert_one
+from artifacts.steps import StepState
 from artifacts.tables import idempotency, project, step, token
 
 
@@ -24,12 +25,13 @@ class TokenRow:
 
 @dataclass(frozen=True, slots=True)
 class StepTokenRow:
-    """A step token: the step it belongs to and when it ends."""
+    """A step token: the step it belongs to, when it ends, and whether the step still takes anything."""
 
     step: str
     project: str
     principal: str
     expires_at: int
+    open: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +80,15 @@ async def find_token(connection: AsyncConnection, digest: bytes) -> TokenRow | N
 async def find_step_token(connection: AsyncConnection, digest: bytes) -> StepTokenRow | None:
     """The step whose token has this hash; nobody where two claim it, since hashes are chosen freely."""
     found = await connection.execute(
-        sa.select(step.c.id, step.c.project, step.c.principal, step.c.expires_at).where(
+        sa.select(step.c.id, step.c.project, step.c.principal, step.c.expires_at, step.c.state).where(
             step.c.token_hash == digest
         )
     )
     rows = found.fetchmany(2)
-    return StepTokenRow(*rows[0]) if len(rows) == 1 else None
+    if len(rows) != 1:
+        return None
+    id_, project_, principal, expires_at, state = rows[0]
+    return StepTokenRow(id_, project_, principal, expires_at, open=state == StepState.OPEN)
 
 
 def _same(scope: tuple[str, str, str, str]) -> sa.ColumnElement[bool]:

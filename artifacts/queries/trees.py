@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.digest import Digest
 from artifacts.queries.dialect import insert_new, insert_one
-from artifacts.tables import artifact, receipt, step_output, tree, tree_claim, tree_part
+from artifacts.tables import artifact, receipt, step_output, tree, tree_claim, tree_part, tree_sender
 from artifacts.trees.states import TreeRow, TreeState, Verdict
 
 BLOB_PART = -1
@@ -75,6 +75,7 @@ async def add_tree(connection: AsyncConnection, project: str, row: TreeRow, *, a
             "entries": row.entries,
             "size": row.size,
             "stored": row.stored.raw,
+            "stored_size": row.stored_size,
             "changed_at": at,
         },
     )
@@ -94,6 +95,7 @@ async def find_tree(connection: AsyncConnection, project: str, digest: Digest) -
             tree.c.stored,
             tree.c.layout,
             tree.c.layout_stored,
+            tree.c.stored_size,
         ).where(tree.c.project == project, tree.c.digest == digest.raw)
     )
     row = found.one_or_none()
@@ -109,7 +111,23 @@ async def find_tree(connection: AsyncConnection, project: str, digest: Digest) -
         stored=Digest.sha256(row.stored),
         layout=None if row.layout is None else Digest.sha256(row.layout),
         layout_stored=None if row.layout_stored is None else Digest.sha256(row.layout_stored),
+        stored_size=row.stored_size,
     )
+
+
+async def note_sender(connection: AsyncConnection, project: str, digest: Digest, step: str) -> None:
+    """Remember that the token of `step` sent the manifest of a tree."""
+    await insert_new(connection, tree_sender, [{"project": project, "tree": digest.raw, "step": step}])
+
+
+async def was_sent(connection: AsyncConnection, project: str, digest: Digest, step: str) -> bool:
+    """Whether the token of `step` sent the manifest of a tree."""
+    found = await connection.scalar(
+        sa.select(sa.literal(1)).where(
+            tree_sender.c.project == project, tree_sender.c.tree == digest.raw, tree_sender.c.step == step
+        )
+    )
+    return found is not None
 
 
 async def states(
@@ -153,6 +171,7 @@ async def end_check(
             missing=orjson.dumps(verdict.missing).decode() if verdict.missing else None,
             layout=None if verdict.layout is None else verdict.layout.raw,
             layout_stored=None if verdict.layout_stored is None else verdict.layout_stored.raw,
+            layout_stored_size=verdict.layout_stored_size,
             changed_at=at,
         )
     )

@@ -36,6 +36,11 @@ class UploadRow:
     reason: str | None
     began_at: int
 
+    @property
+    def by_step(self) -> bool:
+        """Whether the token of a step announced it: the principal is then written with the step."""
+        return "/" in self.principal
+
 
 _ALL = (
     upload.c.project,
@@ -109,6 +114,21 @@ async def forget_open(connection: AsyncConnection, *, before: int) -> int:
         sa.delete(upload).where(upload.c.state == UploadState.OPEN.value, upload.c.began_at < before)
     )
     return gone.rowcount
+
+
+async def sent_by(
+    connection: AsyncConnection, project: str, sender: str, digests: Sequence[Digest]
+) -> dict[Digest, int]:
+    """Those of `digests` that `sender` has sent in parts and that were found right, with their sizes."""
+    found = await connection.execute(
+        sa.select(upload.c.digest, upload.c.size).where(
+            upload.c.project == project,
+            upload.c.principal == sender,
+            upload.c.digest.in_([digest.raw for digest in digests]),
+            upload.c.state == UploadState.PRESENT.value,
+        )
+    )
+    return {Digest.sha256(raw): size for raw, size in found}
 
 
 async def of_digests(connection: AsyncConnection, project: str, digests: Sequence[Digest]) -> list[UploadRow]:

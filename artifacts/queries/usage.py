@@ -6,15 +6,16 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.queries.uploads import UploadState
-from artifacts.tables import receipt, upload
+from artifacts.tables import receipt, tree, upload
 
 _UNDER_WAY = (UploadState.OPEN.value, UploadState.CHECKING.value)
 
 
 async def stored_bytes(connection: AsyncConnection, project: str) -> int:
-    """The bytes of all blobs this project has proven, each once, and of its uploads under way.
+    """The bytes of all that this project keeps, each once, and of its uploads under way.
 
-    Reads every receipt of the project, in the order of their key.
+    These are the blobs it has proven, packs among them, and the manifests and layouts of its
+    trees. Reads every receipt of the project, in the order of their key.
     """
     each = (
         sa.select(sa.func.max(receipt.c.size).label("size"))
@@ -28,4 +29,9 @@ async def stored_bytes(connection: AsyncConnection, project: str) -> int:
             upload.c.project == project, upload.c.state.in_(_UNDER_WAY)
         )
     )
-    return int(stored or 0) + int(coming or 0)
+    trees = await connection.execute(
+        sa.select(sa.func.sum(tree.c.stored_size), sa.func.sum(tree.c.layout_stored_size)).where(
+            tree.c.project == project
+        )
+    )
+    return sum(int(one or 0) for one in (stored, coming, *trees.one()))

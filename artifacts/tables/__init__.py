@@ -9,7 +9,7 @@ from artifacts.tables.content import artifact, digest_alias, receipt, reference
 from artifacts.tables.evidence import attestation, attestation_subject
 from artifacts.tables.steps import run, step, step_dep, step_input, step_ledger, step_output
 from artifacts.tables.tenancy import idempotency, project, token
-from artifacts.tables.trees import location, pack, tree, tree_claim, tree_part
+from artifacts.tables.trees import location, pack, tree, tree_claim, tree_part, tree_sender
 from artifacts.tables.uploads import upload
 from artifacts.tables.work import queue
 
@@ -36,5 +36,6 @@ __all__ = [
     "tree",
     "tree_claim",
     "tree_part",
+    "tree_sender",
     "upload",
 ]

@@ -22,6 +22,9 @@ tree = sa.Table(
     sa.Column("stored", sa.LargeBinary(32), nullable=False),
     sa.Column("layout", sa.LargeBinary(32)),
     sa.Column("layout_stored", sa.LargeBinary(32)),
+    # How long both are as they rest; null for trees from before these were counted.
+    sa.Column("stored_size", sa.BigInteger),
+    sa.Column("layout_stored_size", sa.BigInteger),
     sa.Column("changed_at", Moment, nullable=False),
     sa.PrimaryKeyConstraint("project", "digest"),
     sqlite_with_rowid=False,
@@ -37,6 +40,18 @@ tree_claim = sa.Table(
     sa.Column("body", sa.LargeBinary, nullable=False),
     sa.PrimaryKeyConstraint("project", "tree", "claim"),
     sa.ForeignKeyConstraint(["project", "tree"], ["tree.project", "tree.digest"]),
+)
+
+tree_sender = sa.Table(
+    "tree_sender",
+    metadata,
+    project_column(),
+    # Which step sent the manifest with its own token: it may say more of that tree, and ask for its state.
+    sa.Column("tree", sa.LargeBinary(32), nullable=False),
+    sa.Column("step", sa.Text, nullable=False),
+    sa.PrimaryKeyConstraint("project", "tree", "step"),
+    sa.ForeignKeyConstraint(["project", "tree"], ["tree.project", "tree.digest"]),
+    sqlite_with_rowid=False,
 )
 
 pack = sa.Table(

@@ -175,10 +175,15 @@ class Checker:
         written, digest = await asyncio.to_thread(_compressed_layout, tree, placing, dict(sizes))
         key = keys.tree_layout(project, digest)
         await self._store.put(key, written)
-        resting = Digest.of(await self._store.read(key))
+        resting = await self._store.read(key)
         receipt = TreeReceipt(project, tree, digest, placing.entries, placing.size)
         await receipts.write(self._store, receipt, at=self._clock.now())
-        return Verdict(TreeState.PRESENT, layout=digest, layout_stored=resting)
+        return Verdict(
+            TreeState.PRESENT,
+            layout=digest,
+            layout_stored=Digest.of(resting),
+            layout_stored_size=len(resting),
+        )
 
     async def _end(
         self,

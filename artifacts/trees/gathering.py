@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 from artifacts import layout
-from artifacts.clock import Clock
 from artifacts.content import Content
 from artifacts.db import Database
 from artifacts.digest import Digest, DigestSet
@@ -41,11 +40,11 @@ class Gathered:
 class Gatherer:
     """Makes trees of the outputs of open steps."""
 
-    def __init__(self, database: Database, store: ObjectStore, clock: Clock) -> None:
+    def __init__(self, known: Trees, content: Content, database: Database, store: ObjectStore) -> None:
+        self._trees = known
+        self._content = content
         self._database = database
         self._store = store
-        self._content = Content(database, store, clock)
-        self._trees = Trees(database, store, clock)
 
     async def gather(self, to: Target, prefix: str) -> Gathered:
         """Make a tree of the outputs whose names lie below `prefix`; it is yet to be recorded as one.
@@ -55,11 +54,13 @@ class Gatherer:
             StepFinishedError: the step takes nothing more.
             ConflictError: the bytes of an output are not stored here.
             InvalidInputError: no directory holds files of such names.
+            QuotaExceededError: the project has no room for the packs.
         """
         found = await self._outputs(to, prefix)
         text = manifest.write(found)
         tree = Digest.of(text)
-        row, _ = await self._trees.put_manifest(to.project, tree, _once(compression.encode(text)))
+        packed = _once(compression.encode(text))
+        row, _ = await self._trees.put_manifest(to.project, tree, packed, step=to.step)
         claims = await self._pack(to.project, found)
         row = await self._trees.propose(to.project, tree, claims)
         ref = ArtifactRef(DigestSet.only(tree), name=prefix, media_type=manifest.MEDIA_TYPE)

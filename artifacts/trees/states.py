@@ -36,6 +36,8 @@ class TreeRow:
     layout: Digest | None
     layout_stored: Digest | None
     """Of the compressed layout as it rests."""
+    stored_size: int | None = None
+    """Bytes of the manifest as it rests, where they were counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +49,4 @@ class Verdict:
     missing: tuple[str, ...] = ()
     layout: Digest | None = None
     layout_stored: Digest | None = None
+    layout_stored_size: int | None = None

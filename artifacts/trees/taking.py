@@ -8,9 +8,16 @@ from collections.abc import AsyncIterable, Sequence
 
 from artifacts import layout
 from artifacts.clock import Clock, to_milliseconds
+from artifacts.content import Admission
 from artifacts.db import Database
 from artifacts.digest import Digest, DigestSet
-from artifacts.errors import ConflictError, DigestMismatchError, InvalidInputError, NotFoundError
+from artifacts.errors import (
+    ConflictError,
+    DigestMismatchError,
+    InvalidInputError,
+    LimitExceededError,
+    NotFoundError,
+)
 from artifacts.layout import Key
 from artifacts.limits import MAX_MANIFEST_BYTES, MAX_TREE_REPORTED
 from artifacts.queries import facts, locations, queue, receipts, trees
@@ -28,31 +35,40 @@ CHECK = "tree"
 class Trees:
     """The trees of every project, each in its own world. Every call may be repeated."""
 
-    def __init__(self, database: Database, store: ObjectStore, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, store: ObjectStore, clock: Clock, admission: Admission | None = None
+    ) -> None:
         self._database = database
         self._store = store
         self._clock = clock
+        self._admission = admission
 
     async def put_manifest(
-        self, project: str, tree: Digest, content: AsyncIterable[bytes]
+        self, project: str, tree: Digest, content: AsyncIterable[bytes], *, step: str | None = None
     ) -> tuple[TreeRow, bool]:
         """Keep the compressed manifest of `tree`; return the tree and whether it was new.
+
+        `step` is the step whose token sends it.
 
         Raises:
             InvalidInputError: it is not one zstd frame of one canonical manifest.
             DigestMismatchError: it is the manifest of another tree.
-            LimitExceededError: it is too large. In every case nothing is left.
+            LimitExceededError: it is too large, or the project has no room for it. In every case
+                nothing is left.
         """
         reading = Reading.of()
         watching = watched(content, reading)
         staged = await self._store.stage(watching, at=self._clock.now(), limit=MAX_MANIFEST_BYTES)
         try:
             _check(reading, tree)
-        except InvalidInputError:
+            if self._admission is not None:
+                await self._admission.admit(project, tree, staged.size, manifest=True)
+        except (InvalidInputError, LimitExceededError):
             await self._store.discard(staged)
             raise
         key = layout.manifest(project, tree)
         await self._store.promote(staged, key)
+        resting, size = await self._resting(key)
         row = TreeRow(
             digest=tree,
             state=TreeState.INCOMPLETE,
@@ -60,25 +76,36 @@ class Trees:
             missing=(),
             entries=reading.manifest.entries,
             size=reading.manifest.size,
-            stored=await self._resting(key),
+            stored=resting,
             layout=None,
             layout_stored=None,
+            stored_size=size,
         )
-        return await self._noted(project, row)
+        noted = await self._noted(project, row, step)
+        if self._admission is not None:
+            self._admission.settled(project, tree, manifest=True)
+        return noted
 
-    async def _resting(self, key: Key) -> Digest:
-        """The digest of what rests at `key`: the first who put it may have compressed it otherwise."""
+    async def _resting(self, key: Key) -> tuple[Digest, int]:
+        """Digest and size of what rests at `key`: the first who put it may have compressed it otherwise."""
         hasher = hashlib.sha256()
+        size = 0
         async for piece in self._store.open(key):
             await asyncio.to_thread(hasher.update, piece)
-        return Digest("sha256", hasher.hexdigest())
+            size += len(piece)
+        return Digest("sha256", hasher.hexdigest()), size
 
-    async def _noted(self, project: str, row: TreeRow) -> tuple[TreeRow, bool]:
+    async def _noted(self, project: str, row: TreeRow, step: str | None) -> tuple[TreeRow, bool]:
         now = to_milliseconds(self._clock.now())
         ref = ArtifactRef(DigestSet.only(row.digest), media_type=MEDIA_TYPE)
         async with self._database.writing() as connection:
-            await facts.record_refs(connection, [(project, ref)], at=now)
-            if await trees.add_tree(connection, project, row, at=now):
+            new = await trees.add_tree(connection, project, row, at=now)
+            if step is not None:
+                # What a step sends is an artifact once the step names it as its output.
+                await trees.note_sender(connection, project, row.digest, step)
+            else:
+                await facts.record_refs(connection, [(project, ref)], at=now)
+            if new:
                 return row, True
             return await trees.find_tree(connection, project, row.digest) or row, False
 
@@ -130,6 +157,18 @@ class Trees:
             row = await trees.find_tree(connection, project, tree)
         if row is None:
             raise NotFoundError("there is no such tree here", digest=str(tree))
+        return row
+
+    async def find_sent(self, project: str, tree: Digest, step: str) -> TreeRow:
+        """The tree whose manifest the token of `step` sent.
+
+        Raises:
+            NotFoundError: there is none, or it came from somebody else: the step shall not learn which.
+        """
+        async with self._database.reading() as connection:
+            row = await trees.find_tree(connection, project, tree)
+            if row is None or not await trees.was_sent(connection, project, tree, step):
+                raise NotFoundError("there is no such tree here", digest=str(tree))
         return row
 
     async def wait_checked(self, project: str, tree: Digest, *, seconds: float) -> TreeRow:

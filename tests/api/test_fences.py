@@ -17,7 +17,9 @@ from api.problems import PROBLEM_JSON
 from api.quotas import Allowed
 from api.rates import MAX_BUCKETS, Rates
 from artifacts.errors import RateLimitedError
+from artifacts.trees import compression
 from tests.service import PUBLIC_URL, TOKENS, HandClock, Service, sha256
+from tests.trees.shapes import a_pack, a_tree, put_manifest, send
 
 
 def fenced(service: Service, fences: Fences) -> Service:
@@ -186,3 +188,48 @@ def test_never_more_pass_than_the_burst_and_the_rate_allow(
             assert isinstance(waited, int)
             assert waited >= 1
     assert passed <= burst + forward * rate + 1e-3
+
+
+async def test_manifests_layouts_and_packs_count(service: Service) -> None:
+    tree, pack = a_tree(), a_pack()
+    packed = len(compression.encode(tree.text))
+    small = fenced(service, Fences(bytes=Allowed(packed + len(pack.content))))
+    async with small.client() as client:
+        assert (await send(client, tree, pack)).status_code == 202
+        assert_over_quota(await client.post("/v1/blobs/uploads", content=b"x"))
+        # The layout is a worker's and never refused, so it may go beyond by its own size.
+        await service.check_trees()
+        service.clock.advance(60)
+        layout = len((await client.get(f"{tree.url}/layout")).content)
+        refused = await client.post("/v1/blobs/uploads", content=b"x")
+        assert_over_quota(refused)
+        assert refused.json()["used"] == packed + len(pack.content) + layout
+        # What is here already costs nothing.
+        assert (await send(client, tree, pack)).status_code == 200
+
+
+async def test_a_tree_beyond_the_quota_is_refused_and_leaves_nothing(service: Service) -> None:
+    tree = a_tree()
+    packed = len(compression.encode(tree.text))
+    small = fenced(service, Fences(bytes=Allowed(packed - 1)))
+    async with small.client() as client:
+        assert_over_quota(await put_manifest(client, tree))
+        assert await keys(service) == []
+        assert (await client.get(tree.url)).status_code == 404
+        # The text of a manifest is no manifest: that it is known as a blob makes no room for it.
+        just = fenced(service, Fences(bytes=Allowed(packed + len(tree.text) - 1)))
+        async with just.client() as roomier:
+            assert (await roomier.post("/v1/blobs/uploads", content=tree.text)).status_code == 201
+            assert_over_quota(await put_manifest(roomier, tree))
+
+
+async def test_a_tree_made_of_outputs_is_no_way_round_the_quota(service: Service) -> None:
+    step = {"id": "01K" + "0" * 23, "token_sha256": sha256(b"t"), "name": "s"}
+    small = fenced(service, Fences(bytes=Allowed(10)))
+    async with small.client() as client:
+        assert (await client.post("/v1/steps", json=step)).status_code == 201
+        outputs = f"/v1/steps/{step['id']}/outputs"
+        assert (await client.put(f"{outputs}/dist/a", content=b"a")).status_code == 201
+        before = await keys(service)
+        assert_over_quota(await client.post(f"{outputs}/dist/tree"))
+        assert await keys(service) == before

@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from api.app import create_app
-from tests.attacks.actors import an_id, begin, built
+from tests.attacks.actors import an_id, begin, built, finish
 from tests.attacks.raw import assert_problem
 from tests.attacks.remains import files_with, remains
 from tests.service import TOKENS, Service, reference, sha256
@@ -22,6 +22,18 @@ OPEN = {
     "/predicates/record/v1",
     "/problems",
 }
+SENDS = {
+    ("POST", "/v1/blobs/missing"): 422,
+    ("POST", "/v1/blobs/uploads"): 201,
+    ("GET", "/v1/blobs/uploads/{upload_id}"): 404,
+    ("PUT", "/v1/blobs/uploads/{upload_id}/parts/{number}"): 404,
+    ("POST", "/v1/blobs/uploads/{upload_id}/complete"): 404,
+    ("POST", "/v1/trees/missing"): 422,
+    ("PUT", "/v1/trees/{digest}/manifest"): 415,
+    ("GET", "/v1/trees/{digest}"): 404,
+    ("POST", "/v1/trees/{digest}"): 404,
+}
+"""Where a step sends what its outputs are made of; test_step_uploads.py has what it may do there."""
 OF_A_STEP = re.compile(r"/v1/steps/\{step_id\}.*")
 
 
@@ -35,7 +47,10 @@ def routes(service: Service) -> list[tuple[str, str]]:
 
 def filled(path: str, step: str) -> str:
     digest = f"sha256:{sha256(b'a wheel')}"
-    return path.replace("{step_id}", step).replace("{digest}", digest).replace("{name}", "x")
+    named = {"step_id": step, "digest": digest, "name": "x", "number": "1", "upload_id": an_id()}
+    for name, value in named.items():
+        path = path.replace(f"{{{name}}}", value)
+    return path
 
 
 async def test_a_step_token_opens_no_other_door(service: Service, client: httpx2.AsyncClient) -> None:
@@ -44,7 +59,7 @@ async def test_a_step_token_opens_no_other_door(service: Service, client: httpx2
     before = remains(service.folder / "data")
     async with service.client(mine.token) as caller:
         for method, path in routes(service):
-            if path in OPEN:
+            if path in OPEN or (method, path) in SENDS:
                 continue
             target = other.id if OF_A_STEP.fullmatch(path) else mine.id
             answer = await caller.request(method, filled(path, target), json={})
@@ -55,11 +70,26 @@ async def test_a_step_token_opens_no_other_door(service: Service, client: httpx2
     assert remains(service.folder / "data").changed(before) == set()
 
 
+async def test_a_finished_step_sends_nothing(service: Service, client: httpx2.AsyncClient) -> None:
+    mine, gone = await begin(client), await begin(client)
+    async with service.client(gone.token) as caller:
+        await finish(caller, gone)
+        before = remains(service.folder / "data")
+        for method, path in SENDS:
+            body = {"digests": []} if path.endswith("missing") else {"packs": []}
+            answer = await caller.request(method, filled(path, gone.id), json=body)
+            assert_problem(answer, 409, "step-finished", hint=True)
+    assert remains(service.folder / "data").changed(before) == set()
+    async with service.client(mine.token) as caller:
+        for (method, path), status in SENDS.items():
+            answer = await caller.request(method, filled(path, mine.id), json={})
+            assert answer.status_code == status, (method, path, answer.text)
+
+
 BODIES = {
     "/v1/runs": {"name": "mine"},
     "/v1/records": {"name": "mine", "outcome": "succeeded", "outputs": [reference(b"x", name="x")]},
     "/v1/artifacts": reference(b"x", uri="pkg:a/b@1"),
-    "/v1/blobs/missing": {"digests": [f"sha256:{sha256(b'x')}"]},
     "/v1/steps": {"id": an_id(), "token_sha256": sha256(b"t"), "name": "child"},
     "other/inputs": {"inputs": [reference(b"x")]},
     "other/outputs": {"outputs": [reference(b"x", name="x")]},

@@ -86,3 +86,14 @@ def test_the_store_of_this_machine_is_shown_and_emptied(custody: Command, place:
     assert pruned["removed"] >= 3
     assert custody("get", digest, "two").returncode == 0
     assert seen(place / "one") == seen(place / "two")
+
+
+def test_a_command_adds_a_directory_to_its_own_step(custody: Command, place: Path) -> None:
+    (place / "made").mkdir()
+    (place / "made" / "a").write_bytes(b"made by a step")
+    done = custody("run", "--json", "--give-token", "--", "custody", "put", "made/", "--json")
+    assert done.returncode == 0, done.stderr
+    digest = json.loads(done.stdout.splitlines()[0])["digest"]
+    page = json.loads(custody("trace", digest, "--json").stdout)
+    assert [one["id"] for one in page["steps"]] == [json.loads(done.stdout.splitlines()[-1])["id"]]
+    assert custody("verify", digest).returncode == 0
