@@ -25,6 +25,14 @@ class ClientError(Exception):
         self.message = message
         self.hint = hint
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel between processes without being made again from arguments that are not kept."""
+        return _as_it_was, (type(self), self.args), self.__dict__
+
+
+def _as_it_was(kind: type[ClientError], arguments: tuple[object, ...]) -> ClientError:
+    return kind.__new__(kind, *arguments)
+
 
 class MisuseError(ClientError):
     """The command line or the configuration makes no sense."""

@@ -13,6 +13,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Mapping
+from itertools import islice
 
 from custody.nodestore.location import allowed_size, location, make_own
 from custody.nodestore.pruning import prune
@@ -29,7 +30,8 @@ class NodeStore:
     def __init__(self, root: str, limit: int) -> None:
         self.root = root
         self.limit = limit
-        self._added = 0
+        self.added = 0
+        """The bytes that were kept and not yet counted."""
         self._folders: set[str] = set()
 
     def size(self, key: str) -> int | None:
@@ -56,6 +58,26 @@ class NodeStore:
             os.close(descriptor)
         return found if len(found) <= limit else None
 
+    def read_part(self, key: str, start: int, size: int) -> bytes | None:
+        """Return up to `size` bytes from `start` on of what is kept under `key`, or None if nothing is."""
+        descriptor = self.open(key)
+        if descriptor is None:
+            return None
+        try:
+            return os.pread(descriptor, size, start)
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+
+    def names(self, folder: str, *, limit: int) -> list[str]:
+        """Return the names of the entries that lie in `folder`, at most `limit` of them, in any order."""
+        try:
+            with os.scandir(f"{self.root}/{folder}") as entries:
+                return [entry.name for entry in islice(entries, limit)]
+        except OSError:
+            return []
+
     def open(self, key: str) -> int | None:
         """Return a descriptor of what is kept under `key`, or None; the caller closes it."""
         try:
@@ -73,7 +95,7 @@ class NodeStore:
                 left = memoryview(content)
                 while left:
                     left = left[os.write(descriptor, left) :]
-                self._added += len(content)
+                self.added += len(content)
 
     def keep_copy(self, key: str, source: int, size: int) -> None:
         """Keep the first `size` bytes of the open file `source` under `key`."""
@@ -86,7 +108,7 @@ class NodeStore:
                 if not count:
                     raise OSError("the file is shorter than it should be")
                 done += count
-            self._added += size
+            self.added += size
 
     def takes(self, size: int) -> bool:
         """Whether something of `size` bytes is worth a place: a quarter of the store at most."""
@@ -109,8 +131,8 @@ class NodeStore:
 
     def close(self) -> None:
         """Note how much was added, and make room if that was too much."""
-        if self._added:
-            added, self._added = self._added, 0
+        added, self.added = self.added, 0
+        if added:
             with contextlib.suppress(OSError):
                 prune(self.root, self.limit, added=added)
 

@@ -72,7 +72,7 @@ def parse(text: bytes, manifest: Manifest) -> Layout:
 
 
 def _frame(block: bytes, packs: list[int], manifest: Manifest) -> Frame:
-    numbers = array("Q", map(int, block.split()))
+    numbers = list(map(int, block.split()))
     pack, offset, length, plain = numbers[:4]
     entries, offsets = array("I", numbers[4::2]), array("I", numbers[5::2])
     if pack >= len(packs) or offset + length > packs[pack] or not 0 < length <= 2 * MAX_FRAME:

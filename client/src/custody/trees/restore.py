@@ -14,10 +14,12 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeAlias
 
 from custody.progress import Advance
-from custody.trees.crew import Crew
+from custody.trees.crew import Crew, size
 from custody.trees.folders import Folders
+from custody.trees.forks import forkable, processors, side_by_side
 from custody.trees.layout import Frame, Layout
 from custody.trees.manifest import Manifest
 from custody.trees.names import check_apart, folds
@@ -25,6 +27,15 @@ from custody.trees.places import private_place
 from custody.trees.source import Source
 from custody.trees.supply import WINDOW, Supply
 from custody.trees.writing import Writer
+
+_MANY, _MUCH = 1_000, 16 << 20
+"""Files, or bytes, from which on a second process gains more than its start costs."""
+
+_Share: TypeAlias = tuple[list[tuple[bytes, bytes]], int]
+"""What a process leaves to the first one: the links it found, and how much it added to the store."""
+
+_ALONE = 256 << 10
+"""The piece of a pack that is one job where nothing has to be asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +70,45 @@ def restore(
 
 
 def _write(source: Source, writer: Writer, layout: Layout, progress: _Progress) -> None:
-    crew: Crew[Supply] = Crew(source.supply, Supply.close)
-    crew.work(_jobs(writer, layout, progress))
+    """Write all files, in as many processes as are worth their while."""
+    jobs = list(_jobs(writer, layout, progress, _ALONE if source.complete else WINDOW))
+    processes = _processes(writer.manifest, len(jobs))
+    threads = 1 if source.complete else -(-size(len(jobs)) // processes)
+    crew: Crew[Supply] = Crew(source.supply, Supply.close, jobs)
+
+    def share(number: int) -> _Share:
+        progress.number = number
+        before = source.added
+        crew.work(threads)
+        return list(writer.targets.items()), source.added - before
+
+    def absorb(share: _Share) -> None:
+        targets, added = share
+        writer.targets.update(targets)
+        source.added += added
+
+    try:
+        side_by_side(share, absorb, processes)
+    finally:
+        crew.close()
 
 
-def _jobs(writer: Writer, layout: Layout, progress: _Progress) -> Iterator[Callable[[Supply], None]]:
+def _processes(manifest: Manifest, jobs: int) -> int:
+    if len(manifest) < _MANY and manifest.size < _MUCH:
+        return 1
+    return min(processors(), jobs) if forkable() else 1
+
+
+def _jobs(
+    writer: Writer, layout: Layout, progress: _Progress, window: int
+) -> Iterator[Callable[[Supply], None]]:
     """Yield the work in pieces, large files first: they take longest."""
     manifest = writer.manifest
     for entry in sorted(layout.blobs, key=manifest.sizes.__getitem__, reverse=True):
         yield partial(_large, writer, entry, progress)
     windows: dict[tuple[int, int], list[Frame]] = {}
     for frame in layout.frames:
-        windows.setdefault((frame.pack, frame.offset // WINDOW), []).append(frame)
+        windows.setdefault((frame.pack, frame.offset // window), []).append(frame)
     for (pack, _), frames in windows.items():
         yield partial(_frames, writer, layout.packs[pack], frames, progress)
     yield lambda _supply: writer.write_empty()
@@ -86,17 +124,26 @@ def _large(writer: Writer, entry: int, progress: _Progress, supply: Supply) -> N
 
 
 def _frames(writer: Writer, pack: str, frames: list[Frame], progress: _Progress, supply: Supply) -> None:
-    supply.frames(pack, frames, lambda frame, packed: progress.add(writer.write_frame(frame, packed)))
+    supply.frames(
+        pack, frames, lambda frame, packed: progress.add(writer.write_frame(frame, packed, supply.decoder))
+    )
 
 
 class _Progress:
-    """Counts the bytes that are written."""
+    """Counts the bytes that are written, by all processes in memory that they share; the first one shows them."""
 
     def __init__(self, total: int, advance: Advance | None) -> None:
-        self._total, self._advance, self._done = total, advance, 0
+        self._total, self._advance = total, advance
+        self.number = 0
+        """Which process this is."""
+        if advance is not None:
+            import mmap
+
+            self._done = memoryview(mmap.mmap(-1, mmap.PAGESIZE)).cast("Q")
 
     def add(self, count: int) -> None:
         """Note that so many more are written."""
         if self._advance is not None:
-            self._done += count
-            self._advance(min(self._done, self._total), self._total)
+            self._done[self.number] += count
+            if self.number == 0:
+                self._advance(min(sum(self._done), self._total), self._total)

@@ -10,6 +10,7 @@ from custody.nodestore.store import NodeStore
 from custody.trees import layout as layouts
 from custody.trees import manifest as manifests
 from custody.trees.errors import MalformedTreeError
+from custody.trees.frames_kept import KeptFrames
 from custody.trees.layout import MAX_LAYOUT, Layout
 from custody.trees.manifest import MAX_BYTES, Manifest
 from custody.trees.remote import TreeService
@@ -27,12 +28,15 @@ class Source:
     def __init__(self, remote: TreeService, store: NodeStore | None) -> None:
         self.remote = remote
         self.store = store
+        self.complete = False
+        """Whether this machine seemed to have all that the last layout names."""
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
 
     def supply(self) -> Supply:
         """Return a way to the bytes for one thread."""
         with self._lock:
-            return Supply(self.remote.twin(), self.store)
+            return Supply(self.remote.twin(), self.store, self._turn)
 
     def manifest(self, sha256: str) -> Manifest:
         """Return the tree whose manifest has the digest `sha256`.
@@ -71,6 +75,7 @@ class Source:
             MalformedTreeError: What it sent is no layout of this tree.
         """
         kept = self._kept_layout(manifest)
+        self.complete = kept is not None
         if kept is not None:
             return kept
         self._await(manifest.sha256)
@@ -79,6 +84,16 @@ class Source:
         if self.store is not None:
             self.store.keep(f"layouts/{manifest.sha256}", packed)
         return found
+
+    @property
+    def added(self) -> int:
+        """The bytes that were added to the store and not yet counted there."""
+        return 0 if self.store is None else self.store.added
+
+    @added.setter
+    def added(self, size: int) -> None:
+        if self.store is not None:
+            self.store.added = size
 
     def close(self) -> None:
         """Drop the connection and let the store make room."""
@@ -97,10 +112,14 @@ class Source:
         except MalformedTreeError:
             store.drop(f"layouts/{manifest.sha256}")
             return None
-        keys = (f"frames/{found.packs[frame.pack]}/{frame.offset}-{frame.length}" for frame in found.frames)
-        blobs = (f"blobs/{manifest.raw(entry).hex()}" for entry in found.blobs)
-        here = all(store.size(key) for key in keys) and all(store.size(key) for key in blobs)
-        return found if here else None
+        return found if self._holds(store, found, manifest) else None
+
+    def _holds(self, store: NodeStore, found: Layout, manifest: Manifest) -> bool:
+        """Whether all that the layout `found` names is kept here."""
+        kept = [KeptFrames(store, pack) for pack in found.packs]
+        return all(kept[frame.pack].holds(frame) for frame in found.frames) and all(
+            store.size(f"blobs/{manifest.raw(entry).hex()}") for entry in found.blobs
+        )
 
     def _await(self, sha256: str) -> None:
         """Wait until the service has checked the tree.

@@ -11,29 +11,43 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from http.client import HTTPException, HTTPResponse
+from threading import Lock
 
 from custody.errors import UnreachableError
 from custody.nodestore.store import NodeStore
-from custody.trees.layout import MAX_FRAME, Frame
+from custody.trees.frames_kept import KeptFrames, keep
+from custody.trees.layout import Frame
 from custody.trees.remote import TreeService
 from custody.trees.writing import WrongBytesError
+from custody.trees.zstd import decoder
 
-WINDOW = 2 << 20
-"""Frames that lie within so many bytes of a pack are asked for together."""
+WINDOW = 1 << 20
+"""Frames that begin within so many bytes of a pack are asked for together."""
 
 _GAP = 64 << 10
 _CHUNK = 1 << 20
 _ATTEMPTS = 4
 
-Take = Callable[[Frame, bytes], object]
+Take = Callable[[Frame, bytes | memoryview], object]
 
 
 class Supply:
     """One thread's way to the bytes of one project."""
 
-    def __init__(self, remote: TreeService, store: NodeStore | None) -> None:
+    def __init__(self, remote: TreeService, store: NodeStore | None, turn: Lock | None = None) -> None:
+        """Prepare; nothing is asked yet.
+
+        Args:
+            remote: The service, over a connection of this thread's own.
+            store: What this machine keeps.
+            turn: Held while frames are handed over. Threads that share one wait here, and
+                for bytes, but never for the interpreter: between short system calls they
+                would take it from each other thousands of times.
+        """
         self._remote = remote
         self._store = store
+        self._turn = turn or Lock()
+        self.decoder = decoder()
 
     def close(self) -> None:
         """Drop the connection."""
@@ -75,39 +89,41 @@ class Supply:
         """Hand over what the store has right, and return the frames it has not."""
         if self._store is None:
             return list(frames)
+        kept = KeptFrames(self._store, pack)
         missing: list[Frame] = []
-        for frame in frames:
-            key = _key(pack, frame)
-            packed = self._store.read(key, limit=2 * MAX_FRAME)
-            if packed is None:
-                missing.append(frame)
-                continue
-            try:
-                take(frame, packed)
-            except WrongBytesError:
-                self._store.drop(key)
+        with self._turn:
+            for frame, packed in kept.read(frames):
+                try:
+                    if packed is not None:
+                        take(frame, packed)
+                        continue
+                    kept.drop(frame)
+                except WrongBytesError:
+                    kept.drop(frame)
                 missing.append(frame)
         return missing
 
     def _fetch(self, pack: str, run: list[Frame], take: Take) -> None:
         """Fetch frames that lie close together; a connection that breaks is made again."""
         left = list(run)
+        received: list[tuple[Frame, bytes]] = []
 
         def receive() -> None:
-            start, end = left[0].offset, left[-1].offset + left[-1].length
-            with self._remote.blob(pack, start=start, end=end) as response:
-                at = start
+            at = left[0].offset
+            with self._remote.blob(pack, start=at, end=left[-1].offset + left[-1].length) as response:
                 while left:
                     frame = left[0]
                     _read(response, frame.offset - at)
-                    packed = _read(response, frame.length)
+                    received.append((frame, _read(response, frame.length)))
                     at = frame.offset + frame.length
-                    take(frame, packed)
-                    if self._store is not None:
-                        self._store.keep(_key(pack, frame), packed)
                     left.pop(0)
 
         _persistently(receive)
+        with self._turn:
+            for frame, packed in received:
+                take(frame, packed)
+            if self._store is not None:
+                keep(self._store, pack, [(frame.offset, packed) for frame, packed in received])
 
     def _copied(self, sha256: str, size: int, target: int) -> bool:
         """Copy a large file out of the store; whether that was there, and right."""
@@ -159,10 +175,6 @@ def runs(frames: Sequence[Frame]) -> Iterator[list[Frame]]:
         found.append(frame)
     if found:
         yield found
-
-
-def _key(pack: str, frame: Frame) -> str:
-    return f"frames/{pack}/{frame.offset}-{frame.length}"
 
 
 class _BrokenOffError(Exception):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from hashlib import sha256
 
+from zstandard import ZstdDecompressor
+
 from custody.errors import ContentError
 from custody.trees.errors import MalformedTreeError, UnsafeTreeError
 from custody.trees.folders import Folders, clash
@@ -28,32 +30,31 @@ class Writer:
     def __init__(self, manifest: Manifest, folders: Folders) -> None:
         self.manifest = manifest
         self._folders = folders
-        self._targets: dict[bytes, bytes] = {}
+        self.targets: dict[bytes, bytes] = {}
+        """Where links lead, by their paths; they are made last."""
 
-    def write_frame(self, frame: Frame, packed: bytes) -> int:
+    def write_frame(
+        self, frame: Frame, packed: bytes | memoryview, by: ZstdDecompressor | None = None
+    ) -> int:
         """Write the files of one frame, (1) after all of them were hashed; return their bytes.
 
         Raises:
             WrongBytesError: The frame is damaged or holds other files; nothing was written.
         """
         try:
-            plain = memoryview(decoded(packed, frame.plain))
+            plain = memoryview(decoded(packed, frame.plain, by))
         except MalformedTreeError as error:
             raise WrongBytesError(error.message) from error
-        manifest = self.manifest
-        sizes, digests = manifest.sizes, manifest.digests
-        pieces: list[tuple[int, memoryview]] = []
-        total = 0
+        sizes, digests = self.manifest.sizes, self.manifest.digests
+        pieces: list[memoryview] = []
         for entry, start in zip(frame.entries, frame.offsets, strict=True):
-            size = sizes[entry]
-            piece = plain[start : start + size]
+            piece = plain[start : start + sizes[entry]]
             if sha256(piece).digest() != digests[32 * entry : 32 * entry + 32]:  # (1)
                 raise WrongBytesError(f"the bytes of {self._shown(entry)} are not what the manifest says")
-            pieces.append((entry, piece))
-            total += size
-        for entry, piece in pieces:
+            pieces.append(piece)
+        for entry, piece in zip(frame.entries, pieces, strict=True):
             self._write(entry, piece)
-        return total
+        return sum(map(len, pieces))
 
     def write_empty(self) -> None:
         """Write the files that hold nothing.
@@ -86,14 +87,14 @@ class Writer:
             UnsafeTreeError: One leads out of the tree, and that was not allowed.
         """
         if not allow_outward:
-            outward = Links(self._targets).outward()
+            outward = Links(self.targets).outward()
             if outward:
                 shown = ", ".join(os.fsdecode(path)[:200] for path in outward[:3])
                 raise UnsafeTreeError(
                     f"{len(outward)} links lead out of the tree: {shown}",
                     hint="restore it with --allow-outward-links if you trust where they lead",
                 )
-        for path, target in self._targets.items():
+        for path, target in self.targets.items():
             parent, _, name = path.rpartition(b"/")
             with self._folders.at(parent) as folder:
                 try:
@@ -108,27 +109,33 @@ class Writer:
             self._keep_target(path, bytes(content))
             return
         parent, _, name = path.rpartition(b"/")
-        mode = _EXECUTABLE_MODE if kind == EXECUTABLE else _PLAIN_MODE
-        try:
-            folder = self._folders.opened.get(parent)
-            if folder is not None:
-                descriptor = os.open(name, NEW, mode, dir_fd=folder)
-            else:
-                with self._folders.at(parent) as found:
-                    descriptor = os.open(name, NEW, mode, dir_fd=found)
-        except FileExistsError as error:
-            raise clash(path) from error
-        try:
-            written = os.write(descriptor, content)
-            while written < len(content):
-                written += os.write(descriptor, content[written:])
-        finally:
-            os.close(descriptor)
+        folder = self._folders.opened.get(parent)
+        if folder is None:
+            with self._folders.at(parent) as found:
+                _write_new(found, name, kind, path, content)
+        else:
+            _write_new(folder, name, kind, path, content)
 
     def _keep_target(self, path: bytes, target: bytes) -> None:
         if b"\0" in target:
             raise MalformedTreeError(f"the link {os.fsdecode(path)!r} leads to a name with a NUL")
-        self._targets[path] = target
+        self.targets[path] = target
 
     def _shown(self, entry: int) -> str:
         return repr(os.fsdecode(self.manifest.paths[entry])[:200])
+
+
+def _write_new(folder: int, name: bytes, kind: int, path: bytes, content: memoryview) -> None:
+    """Create a file: three system calls, because nothing else of it has to be set or known."""
+    try:
+        descriptor = os.open(
+            name, NEW, _EXECUTABLE_MODE if kind == EXECUTABLE else _PLAIN_MODE, dir_fd=folder
+        )
+    except FileExistsError as error:
+        raise clash(path) from error
+    try:
+        written = os.write(descriptor, content)
+        while written < len(content):
+            written += os.write(descriptor, content[written:])
+    finally:
+        os.close(descriptor)

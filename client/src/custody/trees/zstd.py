@@ -13,8 +13,13 @@ _PIECE = 1 << 20
 _WINDOW = 1 << 27
 
 
-def decoded(frame: bytes, size: int) -> bytes:
-    """Return the `size` bytes that one small frame holds.
+def decoder() -> zstandard.ZstdDecompressor:
+    """Return what decodes many small frames, for one thread."""
+    return zstandard.ZstdDecompressor(max_window_size=_WINDOW)
+
+
+def decoded(frame: bytes | memoryview, size: int, by: zstandard.ZstdDecompressor | None = None) -> bytes:
+    """Return the `size` bytes that one small frame holds, decoded `by` a decoder that is at hand.
 
     The library allocates what the header announces, so that is compared first.
 
@@ -25,9 +30,7 @@ def decoded(frame: bytes, size: int) -> bytes:
         announced = zstandard.frame_content_size(frame)
         if announced != size:
             raise MalformedTreeError(f"a frame announces {announced} bytes instead of {size}")
-        plain = zstandard.ZstdDecompressor(max_window_size=_WINDOW).decompress(
-            frame, max_output_size=size, allow_extra_data=False
-        )
+        plain = (by or decoder()).decompress(frame, max_output_size=size, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise MalformedTreeError(f"a frame is damaged: {error}") from error
     if len(plain) != size:
