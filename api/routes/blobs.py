@@ -7,15 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Request, Response, status
 from fastapi.responses import RedirectResponse, StreamingResponse
 
+from api import blob_sources
 from api.answers import BlobAnswer, MissingAnswer
 from api.auth import PartsHere, ProjectCaller, SendingCaller
 from api.bodies import DigestsBody
 from api.content_digest import declared_digest, repr_digest
 from api.ranges import asked_range
 from api.strict_route import StrictRoute
-from artifacts import layout
 from artifacts.digest import Digest
-from artifacts.limits import URL_SECONDS
 from artifacts.queries import receipts
 
 router = APIRouter(prefix="/v1/blobs", route_class=StrictRoute, tags=["blobs"])
@@ -59,11 +58,12 @@ async def fetch(
     range_: Annotated[str | None, Header(alias="range")] = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """The bytes under a digest, or a range of them."""
+    """The bytes under a digest, or a range of them: of a blob, or of a file in a tree."""
     wanted = Digest.parse(digest)
-    size = await here.content.size(caller.project, wanted)
+    source = await blob_sources.found(here, caller.project, wanted)
+    size = source.size
     if request.method == "GET" and request.query_params.get("redirect") == "1":
-        url = here.store.presign_get(layout.blob(caller.project, wanted), seconds=URL_SECONDS)
+        url = source.url()
         if url is not None:
             # The URL is as good as the right to read, so nothing on the way may keep it.
             return RedirectResponse(url, headers={"Cache-Control": "no-store"})
@@ -85,9 +85,5 @@ async def fetch(
     headers["Content-Length"] = str(asked.length)
     if request.method == "HEAD":
         return Response(status_code=code, headers=headers, media_type="application/octet-stream")
-    if asked.length == size:  # a range that is everything is checked like everything
-        content = here.content.open(caller.project, wanted)
-    else:
-        key = layout.blob(caller.project, wanted)
-        content = here.store.open(key, start=asked.start, length=asked.length)
+    content = source.open(asked.start, asked.length)
     return StreamingResponse(content, code, headers, media_type="application/octet-stream")

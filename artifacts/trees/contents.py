@@ -39,6 +39,13 @@ class TreeContents:
         async with self._database.reading() as connection:
             return await locations.locate(connection, self._project, digests)
 
+    async def find(self, digest: Digest) -> Location | None:
+        """Where the content with that digest lies, if a worker has seen it in a frame of this project."""
+        if digest.algorithm != "sha256":
+            return None
+        async with self._database.reading() as connection:
+            return (await locations.locate(connection, self._project, [digest.raw])).get(digest.raw)
+
     async def open(self, entry: Entry, places: Mapping[bytes, Location]) -> AsyncIterator[bytes]:
         """The content of `entry`.
 
@@ -56,10 +63,18 @@ class TreeContents:
         place = places.get(entry.digest)
         if place is None:
             raise NotFoundError("a content of the tree is gone", digest=entry.digest.hex())
+        return await self.read(place)
+
+    async def read(self, place: Location) -> bytes:
+        """The content that lies there.
+
+        Raises:
+            CorruptedError: the frame or the content is damaged.
+        """
         frame = await self._frame(place)
         content = frame[place.start : place.start + place.size]
-        if hashlib.sha256(content).digest() != entry.digest:
-            raise CorruptedError("the stored content is damaged and is not served", digest=entry.digest.hex())
+        if hashlib.sha256(content).digest() != place.digest:
+            raise CorruptedError("the stored content is damaged and is not served", digest=place.digest.hex())
         return content
 
     async def _frame(self, place: Location) -> bytes:

@@ -97,3 +97,16 @@ def test_a_command_adds_a_directory_to_its_own_step(custody: Command, place: Pat
     page = json.loads(custody("trace", digest, "--json").stdout)
     assert [one["id"] for one in page["steps"]] == [json.loads(done.stdout.splitlines()[-1])["id"]]
     assert custody("verify", digest).returncode == 0
+
+
+def test_a_single_file_of_a_directory_is_got_by_its_own_digest(custody: Command, place: Path) -> None:
+    _dataset(place)
+    put = custody("put", "data")
+    assert put.returncode == 0, put.stderr
+    tree = put.stdout.split()[0]
+    listed = json.loads(custody("ls", tree, "--json").stdout)["entries"]
+    (digest,) = [one["digest"] for one in listed if one["path"] == "deep/er/f"]
+    done = custody("get", digest, "alone")
+    assert done.returncode == 0, done.stderr
+    assert (place / "alone").read_bytes() == b"content" * 99
+    assert custody("get", digest, "-").stdout == "content" * 99
