@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 
@@ -26,6 +27,7 @@ from artifacts.queries import whole as whole_queries
 from artifacts.queries.products import Touched
 from artifacts.queries.sealing import Decision, Line, Place
 from artifacts.queries.steps import LedgerRow, StepRow
+from artifacts.queries.whole import Taken
 from artifacts.reads import StepPage
 from artifacts.record_lines import line_of
 from artifacts.steps import StepState
@@ -96,63 +98,17 @@ class Sealer:
         return len(lines)
 
     async def _commit(self, requests: Sequence[Finish | WholeStep]) -> list[Sealed | Exception]:
-        answers: list[Sealed | Exception] = []
-        decisions: list[Decision] = []
         async with self._database.writing() as connection:
-            await self._take_in(connection, [r for r in requests if isinstance(r, WholeStep)])
-            known = await _known(connection, requests)
-            for request in requests:
-                try:
-                    decision = self._decide(known, request)
-                except CustodyError as error:
-                    answers.append(error)
-                    continue
-                answers.append(Sealed(request.step, new=decision is not None))
-                if decision is not None:
-                    decisions.append(decision)
-            await sealing.decide(connection, decisions)
-            lines = [decision.line for decision in decisions]
+            batch = _Batch(await _known(connection, requests), self._clock.now())
+            answers = [batch.answer(request) for request in requests]
+            await whole_queries.record(connection, batch.taken, at=to_milliseconds(batch.at))
+            await sealing.decide(connection, batch.decisions)
+            lines = batch.lines()
             for project, group in _by_project(lines):
                 await sealing.link(connection, project, [line.step for line in group])
-            again = await _undurable(connection, known, lines)
+            again = await _undurable(connection, batch.known, lines)
         at = await self._publish([*lines, *again])
-        places = [(one.line.project, one.line.step) for one in decisions]
-        pages = {
-            place: _page(known.rows[place], one, at) for place, one in zip(places, decisions, strict=True)
-        }
-        return [
-            replace(answer, page=pages.get((request.project, request.step)))
-            if isinstance(answer, Sealed) and answer.new
-            else answer
-            for request, answer in zip(requests, answers, strict=True)
-        ]
-
-    async def _take_in(self, connection: AsyncConnection, wholes: Sequence[WholeStep]) -> None:
-        at = to_milliseconds(self._clock.now())
-        for project in sorted({whole.project for whole in wholes}):
-            mine = [whole for whole in wholes if whole.project == project]
-            await whole_queries.record(connection, project, mine, at=at)
-
-    def _decide(self, known: _Known, request: Finish | WholeStep) -> Decision | None:
-        place = (request.project, request.step)
-        row = known.rows.get(place)
-        if row is None:
-            raise NotFoundError("there is no such step", step=request.step)
-        if isinstance(request, WholeStep) and row.begun != request.begun:
-            raise ConflictError("a step of that id is recorded with other content", step=request.step)
-        if request.principal is not None and row.principal != request.principal:
-            raise ForbiddenError("that step was begun by somebody else", step=request.step)
-        finished = request.body.written()
-        if row.state != StepState.OPEN:
-            if row.finished != finished:
-                raise StepFinishedError(
-                    "the step was finished before, otherwise", step=row.id, outcome=row.outcome
-                )
-            return None
-        line = line_of(row, known.touched[place], request.body, via=request.via, at=self._clock.now())
-        # Whoever of the same batch finishes the step again finds it closed.
-        known.rows[place] = replace(row, state=StepState.SEALING.value, finished=finished)
-        return Decision(line, request.body.outcome.value, finished)
+        return [batch.shown(request, answer, at) for request, answer in zip(requests, answers, strict=True)]
 
     async def _publish(self, lines: Sequence[Line]) -> int:
         """Make the records durable and note it; return when that was."""
@@ -183,16 +139,78 @@ class Sealer:
         return now
 
 
-def _page(row: StepRow, decision: Decision, sealed_at: int) -> StepPage:
-    sealed_row = replace(
-        row,
-        state=StepState.SEALED.value,
-        outcome=decision.outcome,
-        finished_at=decision.line.finished_at,
-        record_digest=Digest.of(decision.line.line).raw,
-    )
+class _Batch:
+    """What is decided for the requests of one commit, one after the other."""
+
+    def __init__(self, known: _Known, at: datetime) -> None:
+        self.known = known
+        self.at = at
+        self.taken: list[tuple[Taken, Decision]] = []
+        self.decisions: list[Decision] = []
+        """For steps that were begun before."""
+
+    def answer(self, request: Finish | WholeStep) -> Sealed | Exception:
+        """Decide for one request; what refuses it is its answer."""
+        try:
+            return Sealed(request.step, new=self._decide(request))
+        except CustodyError as error:
+            return error
+
+    def _decide(self, request: Finish | WholeStep) -> bool:
+        place = (request.project, request.step)
+        row = self.known.rows.get(place)
+        if row is not None:
+            return self._finish(request, row)
+        if not isinstance(request, WholeStep):
+            raise NotFoundError("there is no such step", step=request.step)
+        taken = Taken.of(request, at=to_milliseconds(self.at))
+        self.taken.append((taken, self._close(request, taken.row, taken.touched())))
+        return True
+
+    def _finish(self, request: Finish | WholeStep, row: StepRow) -> bool:
+        if isinstance(request, WholeStep) and row.begun != request.begun:
+            raise ConflictError("a step of that id is recorded with other content", step=request.step)
+        if request.principal is not None and row.principal != request.principal:
+            raise ForbiddenError("that step was begun by somebody else", step=request.step)
+        if row.state == StepState.OPEN:
+            touched = self.known.touched[request.project, request.step]
+            self.decisions.append(self._close(request, row, touched))
+            return True
+        if row.finished != request.body.written():
+            raise StepFinishedError(
+                "the step was finished before, otherwise", step=row.id, outcome=row.outcome
+            )
+        return False
+
+    def _close(self, request: Finish | WholeStep, row: StepRow, touched: Touched) -> Decision:
+        line = line_of(row, touched, request.body, via=request.via, at=self.at)
+        decision = Decision.of(line, request.body.outcome.value, request.body.written())
+        # Whoever of the same batch finishes the step again finds it closed.
+        self.known.rows[request.project, request.step] = replace(
+            row,
+            state=StepState.SEALING.value,
+            outcome=decision.outcome,
+            finished=decision.finished,
+            finished_at=line.finished_at,
+            record_digest=decision.digest,
+        )
+        return decision
+
+    def lines(self) -> list[Line]:
+        """The records that were decided for."""
+        return [one.line for one in (*(decision for _, decision in self.taken), *self.decisions)]
+
+    def shown(self, request: Finish | WholeStep, answer: Sealed | Exception, at: int) -> Sealed | Exception:
+        """The answer with the page of a step that was sealed just now, at the moment `at`."""
+        if isinstance(answer, Sealed) and answer.new:
+            return replace(answer, page=_page(self.known.rows[request.project, request.step], at))
+        return answer
+
+
+def _page(row: StepRow, sealed_at: int) -> StepPage:
     opened = LedgerRow(StepState.OPEN.value, row.began_at, None)
-    return StepPage(sealed_row, (), (opened, LedgerRow(StepState.SEALED.value, sealed_at, None)))
+    sealed = LedgerRow(StepState.SEALED.value, sealed_at, None)
+    return StepPage(replace(row, state=StepState.SEALED.value), (), (opened, sealed))
 
 
 async def _known(connection: AsyncConnection, requests: Sequence[Finish | WholeStep]) -> _Known:

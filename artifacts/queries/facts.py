@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,24 +22,29 @@ async def record_refs(
     Safe to repeat and to race: unique keys decide. An artifact named again counts as
     named now, which keeps it from being collected.
     """
-    await _record_artifacts(connection, refs, at)
-    await insert_new(connection, digest_alias, list(_aliases(refs)))
-    await insert_new(connection, reference, list(_references(refs, at)))
+    named = [_Named(project, address(ref.digest), ref) for project, ref in refs]
+    await _record_artifacts(connection, named, at)
+    await insert_new(connection, digest_alias, list(_aliases(named)))
+    await insert_new(connection, reference, list(_references(named, at)))
 
 
-async def _record_artifacts(
-    connection: AsyncConnection, refs: Iterable[tuple[str, ArtifactRef]], at: int
-) -> None:
+class _Named(NamedTuple):
+    project: str
+    address: bytes
+    ref: ArtifactRef
+
+
+async def _record_artifacts(connection: AsyncConnection, named: Iterable[_Named], at: int) -> None:
     rows = {
-        (project, address(ref.digest)): {
-            "project": project,
-            "address": address(ref.digest),
-            "algorithm": ref.digest.algorithm,
-            "digest": ref.digest.raw,
+        (one.project, one.address): {
+            "project": one.project,
+            "address": one.address,
+            "algorithm": one.ref.digest.algorithm,
+            "digest": one.ref.digest.raw,
             "created_at": at,
             "named_at": at,
         }
-        for project, ref in refs
+        for one in named
     }
     # Sorted, so that two transactions never wait for each other in a circle.
     await insert_or_renew(connection, artifact, [rows[key] for key in sorted(rows)], _named_again)
@@ -57,24 +63,23 @@ RENEWAL_MS = 60_000
 """`named_at` is renewed at most once a minute: the grace period is counted in hours."""
 
 
-def _aliases(refs: Iterable[tuple[str, ArtifactRef]]) -> Iterable[dict[str, object]]:
-    for project, ref in refs:
-        for digest in ref.digests:
-            if digest != ref.digest:
-                yield {
-                    "project": project,
-                    "algorithm": digest.algorithm,
-                    "digest": digest.raw,
-                    "address": address(ref.digest),
-                }
+def _aliases(named: Iterable[_Named]) -> Iterable[dict[str, object]]:
+    for project, at_address, ref in named:
+        for digest in ref.digests.digests[1:]:
+            yield {
+                "project": project,
+                "algorithm": digest.algorithm,
+                "digest": digest.raw,
+                "address": at_address,
+            }
 
 
-def _references(refs: Iterable[tuple[str, ArtifactRef]], at: int) -> Iterable[dict[str, object]]:
-    for project, ref in refs:
+def _references(named: Iterable[_Named], at: int) -> Iterable[dict[str, object]]:
+    for project, at_address, ref in named:
         if ref.uri or ref.name:
             yield {
                 "project": project,
-                "address": address(ref.digest),
+                "address": at_address,
                 "uri": ref.uri or "",
                 "name": ref.name or "",
                 "media_type": ref.media_type,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,12 +14,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from artifacts.digest import Digest
 from artifacts.errors import InvalidInputError
 from artifacts.layout import Key
-from artifacts.limits import MAX_INTEGER, MAX_RECORD_BYTES
+from artifacts.limits import MAX_BATCH, MAX_INPUTS, MAX_INTEGER, MAX_RECORD_BYTES
+from artifacts.queries.written import run_for_each
 from artifacts.steps import Role, StepState
 from artifacts.tables import step, step_dep, step_input, step_output
 
 _MAX_LINKS = 1000
 _PROJECT: sa.BindParameter[str] = sa.bindparam("_project")
+_SEALING = sa.literal_column(f"'{StepState.SEALING.value}'", sa.Text)
 _STEPS: sa.BindParameter[str] = sa.bindparam("_steps", expanding=True)
 
 
@@ -53,13 +56,20 @@ class Decision:
     line: Line
     outcome: str
     finished: str
+    digest: bytes
+    """The sha256 of the record."""
+
+    @classmethod
+    def of(cls, line: Line, outcome: str, finished: str) -> Decision:
+        """The decision for `line`."""
+        return cls(line, outcome, finished, hashlib.sha256(line.line).digest())
 
 
 _DECIDE = (
     sa.update(step)
     .where(step.c.project == sa.bindparam("_project"), step.c.id == sa.bindparam("_id"))
     .values(
-        state=StepState.SEALING.value,
+        state=_SEALING,
         outcome=sa.bindparam("_outcome"),
         finished=sa.bindparam("_finished"),
         finished_at=sa.bindparam("_finished_at"),
@@ -79,36 +89,43 @@ async def decide(connection: AsyncConnection, decisions: Sequence[Decision]) -> 
             "_finished": one.finished,
             "_finished_at": one.line.finished_at,
             "_record": one.line.line,
-            "_digest": Digest.of(one.line.line).raw,
+            "_digest": one.digest,
         }
         for one in decisions
     ]
-    if rows:
-        await connection.execute(_DECIDE, rows)
+    await run_for_each(connection, _DECIDE, rows)
+
+
+_SEALED = (
+    sa.update(step)
+    .where(
+        step.c.project == sa.bindparam("_project"),
+        step.c.id == sa.bindparam("_id"),
+        step.c.state == _SEALING,
+    )
+    .values(
+        state=sa.literal_column(f"'{StepState.SEALED.value}'"),
+        record=sa.null(),
+        segment=sa.bindparam("_segment"),
+        segment_start=sa.bindparam("_start"),
+        segment_length=sa.bindparam("_length"),
+    )
+)
 
 
 async def sealed(connection: AsyncConnection, project: str, places: Sequence[tuple[str, Place]]) -> None:
     """Note where the records of steps lie; the bytes in the row have served."""
-    statement = (
-        sa.update(step)
-        .where(
-            step.c.project == project,
-            step.c.id == sa.bindparam("_id"),
-            step.c.state == StepState.SEALING.value,
-        )
-        .values(
-            state=StepState.SEALED.value,
-            record=None,
-            segment=sa.bindparam("_segment"),
-            segment_start=sa.bindparam("_start"),
-            segment_length=sa.bindparam("_length"),
-        )
-    )
     rows = [
-        {"_id": id_, "_segment": str(place.segment), "_start": place.start, "_length": place.length}
+        {
+            "_project": project,
+            "_id": id_,
+            "_segment": str(place.segment),
+            "_start": place.start,
+            "_length": place.length,
+        }
         for id_, place in places
     ]
-    await connection.execute(statement, rows)
+    await run_for_each(connection, _SEALED, rows)
 
 
 async def left_sealing(connection: AsyncConnection, *, before: int, limit: int) -> list[Line]:
@@ -169,14 +186,11 @@ async def link(connection: AsyncConnection, project: str, steps: Sequence[str]) 
 
 
 @cache
-def _links(dialect: str) -> tuple[sa.Insert, sa.Insert]:
+def _links(dialect: str) -> tuple[sa.Executable, sa.Executable]:
     """The two statements of `link`, built once: building them cost more than running them."""
-    return _added(dialect, _early()), _added(dialect, _late())
-
-
-def _added(dialect: str, found: sa.Select[tuple[str, str, str]]) -> sa.Insert:
     adding = postgresql.insert(step_dep) if dialect == "postgresql" else sqlite.insert(step_dep)
-    return adding.from_select(["project", "step", "dep"], found).on_conflict_do_nothing()
+    early = adding.from_select(["project", "step", "dep"], _early()).on_conflict_do_nothing()
+    return early, _LATE
 
 
 def _early() -> sa.Select[tuple[str, str, str]]:
@@ -193,27 +207,25 @@ def _early() -> sa.Select[tuple[str, str, str]]:
         .limit(1)
         .scalar_subquery()
     )
+    # The limit is more than any batch has. It keeps SQLite from looking for each producer twice:
+    # once to see whether there is one, once to name it.
     used = (
         sa.select(step_input.c.project, step_input.c.step, producer.label("dep"))
         .where(step_input.c.project == _PROJECT, step_input.c.step.in_(_STEPS))
+        .limit(MAX_BATCH * MAX_INPUTS * 2)
         .subquery()
     )
     return sa.select(used.c.project, used.c.step, used.c.dep).where(used.c.dep.is_not(None)).distinct()
 
 
-def _late() -> sa.Select[tuple[str, str, str]]:
-    same = sa.and_(
-        step_input.c.project == step_output.c.project, step_input.c.address == step_output.c.address
-    )
-    return (
-        sa.select(step_input.c.project, step_input.c.step, step_output.c.step)
-        .join(step_output, same)
-        .where(
-            step_output.c.project == _PROJECT,
-            step_output.c.step.in_(_STEPS),
-            step_output.c.role == Role.OUTPUT.value,
-            step_input.c.step > step_output.c.step,
-        )
-        .distinct()
-        .limit(_MAX_LINKS)
-    )
+# CROSS JOIN, because SQLite takes the tables of one in the order they are written. Left to
+# choose, it reads every input of the project and asks for each who made it.
+_LATE = sa.text(f"""
+    INSERT INTO step_dep (project, step, dep)
+    SELECT DISTINCT used.project, used.step, made.step
+    FROM step_output AS made CROSS JOIN step_input AS used
+    WHERE made.project = :_project AND made.step IN :_steps AND made.role = '{Role.OUTPUT.value}'
+        AND used.project = made.project AND used.address = made.address AND used.step > made.step
+    LIMIT {_MAX_LINKS}
+    ON CONFLICT DO NOTHING
+""").bindparams(_STEPS)  # noqa: S608 - nothing in it comes from outside

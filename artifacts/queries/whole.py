@@ -3,50 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.queries import facts
 from artifacts.queries.dialect import insert_new
-from artifacts.queries.products import input_values, output_values
-from artifacts.queries.steps import enter
+from artifacts.queries.products import Consumed, Produced, Touched, input_values, output_values
+from artifacts.queries.sealing import Decision
+from artifacts.queries.steps import StepRow, enter
+from artifacts.queries.written import Row, run_for_each
 from artifacts.steps import Role, StepState
 from artifacts.tables import run, step, step_input, step_output
 from artifacts.whole import WholeStep
 
 
-async def record(connection: AsyncConnection, project: str, wholes: Sequence[WholeStep], *, at: int) -> None:
-    """Insert references, runs, steps, inputs and outputs of those `wholes` of `project` whose id is not known yet.
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A whole step nobody had recorded, as the rows that it becomes."""
 
-    What is known is left alone: the caller compares and answers. Must run inside the
-    transaction that goes on to seal them.
+    whole: WholeStep
+    row: StepRow
+    inputs: Sequence[Row]
+    outputs: Sequence[Row]
+
+    @classmethod
+    def of(cls, whole: WholeStep, *, at: int) -> Taken:
+        """The rows of `whole`, taken in at the moment `at`."""
+        inputs = [input_values(whole.project, whole.step, ref) for ref in whole.inputs]
+        outputs = [output_values(whole.project, whole.step, product) for product in whole.products]
+        return cls(whole, _row(whole, at), inputs, outputs)
+
+    def touched(self) -> Touched:
+        """What the step consumed and produced, in the order in which the index would tell it."""
+        consumed = sorted(self.inputs, key=lambda row: (row["uri"], row["name"], row["address"]))
+        produced = sorted(self.outputs, key=lambda row: row["name"])
+        step_id = self.whole.step
+        return Touched(
+            [Consumed(step_id, row["body"]) for row in consumed],
+            [Produced(step_id, row["role"], row["body"], row["size"], row["received"]) for row in produced],
+        )
+
+
+async def record(connection: AsyncConnection, taken: Sequence[tuple[Taken, Decision]], *, at: int) -> None:
+    """Insert references, runs, inputs and outputs of steps, and the steps themselves as decided.
+
+    A step whose id is known by now fails the transaction: somebody was faster.
     """
-    new = await _unknown(connection, project, wholes)
-    if not new:
-        return
-    refs = [(project, ref) for whole in new for ref in whole.references()]
+    wholes = [one.whole for one, _ in taken]
+    refs = [(whole.project, ref) for whole in wholes for ref in whole.references()]
     await facts.record_refs(connection, refs, at=at)
-    await insert_new(connection, run, [_run(whole, at) for whole in new if whole.run is None])
-    await insert_new(connection, step, [_step(whole, at) for whole in new])
-    await enter(connection, project, [whole.step for whole in new], StepState.OPEN.value, at=at)
-    inputs = [input_values(whole.project, whole.step, ref) for whole in new for ref in whole.inputs]
-    inputs += [
-        input_values(project, whole.step, whole.source, role=Role.SOURCE) for whole in new if whole.source
+    await insert_new(connection, run, [_run(whole, at) for whole in wholes if whole.run is None])
+    await run_for_each(connection, _DECIDED, [_decided(*one) for one in taken])
+    for project in sorted({whole.project for whole in wholes}):
+        mine = [whole.step for whole in wholes if whole.project == project]
+        await enter(connection, project, mine, StepState.OPEN.value, at=at)
+    sources = [
+        input_values(whole.project, whole.step, whole.source, role=Role.SOURCE)
+        for whole in wholes
+        if whole.source
     ]
-    await insert_new(connection, step_input, inputs)
-    outputs = [output_values(whole.project, whole.step, item) for whole in new for item in whole.products]
-    await insert_new(connection, step_output, outputs)
+    consumed = [row for one, _ in taken for row in one.inputs]
+    await insert_new(connection, step_input, [*consumed, *sources])
+    await insert_new(connection, step_output, [row for one, _ in taken for row in one.outputs])
 
 
-async def _unknown(connection: AsyncConnection, project: str, wholes: Sequence[WholeStep]) -> list[WholeStep]:
-    ids = {whole.step: whole for whole in reversed(wholes)}
-    found = sa.select(step.c.id).where(step.c.project == project, step.c.id.in_(list(ids)))
-    known = set(await connection.scalars(found))
-    return [whole for id_, whole in ids.items() if id_ not in known]
-
-
-def _run(whole: WholeStep, at: int) -> dict[str, object]:
+def _run(whole: WholeStep, at: int) -> Row:
     return {
         "id": whole.step,
         "project": whole.project,
@@ -56,15 +79,64 @@ def _run(whole: WholeStep, at: int) -> dict[str, object]:
     }
 
 
-def _step(whole: WholeStep, at: int) -> dict[str, object]:
+def _row(whole: WholeStep, at: int) -> StepRow:
+    return StepRow(
+        id=whole.step,
+        project=whole.project,
+        run=whole.run or whole.step,
+        name=whole.name,
+        principal=whole.principal,
+        state=StepState.OPEN.value,
+        outcome=None,
+        token_hash=None,
+        began_at=at,
+        expires_at=at,
+        finished_at=None,
+        begun=whole.begun,
+        finished=None,
+        record_digest=None,
+    )
+
+
+_DECIDED = sa.insert(step).values(
+    {
+        **{
+            name: sa.bindparam(name)
+            for name in (
+                "project",
+                "id",
+                "run",
+                "name",
+                "principal",
+                "outcome",
+                "began_at",
+                "expires_at",
+                "finished_at",
+                "begun",
+                "finished",
+                "record",
+                "record_digest",
+            )
+        },
+        "state": sa.literal_column(f"'{StepState.SEALING.value}'"),
+    }
+)
+
+
+def _decided(taken: Taken, decision: Decision) -> Row:
+    row = taken.row
     return {
-        "id": whole.step,
-        "project": whole.project,
-        "run": whole.run or whole.step,
-        "name": whole.name,
-        "principal": whole.principal,
-        "state": StepState.OPEN.value,
-        "began_at": at,
-        "expires_at": at,
-        "begun": whole.begun,
+        "project": row.project,
+        "id": row.id,
+        "run": row.run,
+        "name": row.name,
+        "principal": row.principal,
+        "outcome": decision.outcome,
+        "began_at": row.began_at,
+        "expires_at": row.expires_at,
+        "finished_at": decision.line.finished_at,
+        "begun": row.begun,
+        "finished": decision.finished,
+        "record": decision.line.line,
+        "record_digest": decision.digest,
     }
