@@ -45,12 +45,15 @@ _T = TypeVar("_T")
 
 
 class DirectoryStore:
-    """Keeps objects as files under `root`; implements `ObjectStore`."""
+    """Keeps objects as files under `root`; implements `ObjectStore`.
 
-    def __init__(self, root: Path) -> None:
+    At most `threads` calls wait for the disk at once; with one they come in a certain order.
+    """
+
+    def __init__(self, root: Path, *, threads: int = _THREADS) -> None:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store")
         self._known: set[str] = set()
         for directory in (layout.STAGING, layout.JOINED):
             self._directory(directory)
