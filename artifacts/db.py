@@ -1,45 +1,63 @@
-"""Engines and sessions: who may write, and how SQLite is made to keep its word.
+"""Engines and sessions: who may write, and how each database is made to keep its word.
 
 SQLite: WAL with `synchronous=FULL`, so that a commit survives a power cut; every
 writing transaction is `BEGIN IMMEDIATE`, so that it queues for the lock instead of
 failing half-way (SQLAlchemy drops `FOR UPDATE SKIP LOCKED` there without a word).
+
+PostgreSQL: reads are `REPEATABLE READ, READ ONLY`, which never fail and never wait; writers
+go side by side at `READ COMMITTED` and lock the rows that decide. The server ends what takes
+too long, so that nothing here waits for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from artifacts import prompt_sqlite
-from artifacts.errors import UnavailableError
+from artifacts.outages import outage, unreachable
 
 BUSY_TIMEOUT_MS = 30_000
-_WRITES = "custody_writes"
-_PASSING = {
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_CANTOPEN,
-}
-"""Primary result codes of SQLite that say nothing about the request."""
+_WRITES: Final = "custody_writes"
+_POSTGRESQL: Final = "postgresql"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How many connections there are, and how long anything may take; PostgreSQL only."""
+
+    connections: int = 8
+    connection_seconds: float = 10
+    statement_seconds: float = 30
+    lock_seconds: float = 10
+    idle_seconds: float = 60
 
 
 class Database:
-    """One index. `reading` never blocks a writer; `writing` is one transaction, one at a time here."""
+    """One index. `reading` never blocks a writer; `writing` is one transaction.
+
+    On SQLite one process writes one transaction at a time; on PostgreSQL as many as there
+    are connections.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._writers = engine.execution_options(**{_WRITES: True})
+        self._readers = engine
         # Waiting here is fair and free; waiting in SQLite's busy loop is neither.
-        self._turn = asyncio.Lock()
+        self._turn: contextlib.AbstractAsyncContextManager[None] = asyncio.Lock()
+        if engine.dialect.name == _POSTGRESQL:
+            self._readers = engine.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+            self._turn = contextlib.nullcontext()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -48,46 +66,76 @@ class Database:
         Raises:
             UnavailableError: the index cannot be read at the moment.
         """
+        connection = await _connected(self._readers)
         try:
-            async with self._engine.connect() as connection:
-                yield connection
-        except sa.exc.OperationalError as error:
-            raise _translated(error) from error
+            yield connection
+        except _TOLD as error:
+            _tell(error)
+            raise
+        finally:
+            await connection.close()
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """One transaction: committed when the block ends, rolled back when it raises.
 
         Raises:
+            GaveWayError: another transaction was let through; this one may be repeated.
             UnavailableError: the index cannot be written at the moment: its disk is full or
-                fails, or somebody holds its lock for too long.
+                fails, somebody holds a lock for too long, or the server is away. Where that
+                happened while committing, the transaction may stand.
         """
-        try:
-            async with self._turn, self._writers.begin() as connection:
-                yield connection
-        except sa.exc.OperationalError as error:
-            raise _translated(error) from error
+        async with self._turn:
+            connection = await _connected(self._writers)
+            try:
+                async with connection.begin():
+                    yield connection
+            except _TOLD as error:
+                _tell(error)
+                raise
+            finally:
+                await connection.close()
 
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
 
 
-def _translated(error: sa.exc.OperationalError) -> Exception:
-    """What the disk or another process did; a mistake in a statement stays what it is."""
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    if code is None or code & 0xFF not in _PASSING:
-        return error
-    return UnavailableError(
-        "the index cannot be used",
-        hint="check that its disk has room and is writable",
-        reason=getattr(error.orig, "sqlite_errorname", None),
-    )
+# Beside what SQLAlchemy raises: under a statement a driver's socket may break.
+_TOLD: Final = (sa.exc.DBAPIError, ConnectionError, TimeoutError)
 
 
-def connect(url: str) -> Database:
+async def _connected(engine: AsyncEngine) -> AsyncConnection:
+    """A connection of the pool. Drivers raise here what they like: refusals, time-outs, socket errors."""
+    try:
+        return await engine.connect()
+    except Exception as error:  # whatever it is, there is no connection
+        raise unreachable(getattr(error, "orig", None) or error) from error
+
+
+def _tell(error: Exception) -> None:
+    """Raise what the server, the disk or another process did; a mistake in a statement stays what it is."""
+    if not isinstance(error, sa.exc.DBAPIError):
+        raise unreachable(error) from error
+    told = outage(error.orig, gone=error.connection_invalidated)
+    if told is not None:
+        raise told from error
+
+
+def may_write(connection: AsyncConnection) -> bool:
+    """Whether `connection` is of `Database.writing`."""
+    return connection.sync_connection is not None and _writes(connection.sync_connection)
+
+
+def _writes(connection: sa.Connection) -> bool:
+    return bool(connection.get_execution_options().get(_WRITES, False))
+
+
+def connect(url: str, patience: Patience | None = None) -> Database:
     """Open the index at `url`, for example `sqlite+aiosqlite:////var/lib/custody/index.db`."""
     # An error is logged with its text, which would otherwise quote what somebody sent.
+    if url.startswith(_POSTGRESQL):
+        return Database(_postgresql(url, patience or Patience()))
     engine = create_async_engine(
         url, pool_size=8, max_overflow=0, connect_args=_arguments(url), hide_parameters=True
     )
@@ -95,6 +143,28 @@ def connect(url: str) -> Database:
         sa.event.listen(engine.sync_engine, "connect", _prepare)
         sa.event.listen(engine.sync_engine, "begin", _begin)
     return Database(engine)
+
+
+def _postgresql(url: str, patience: Patience) -> AsyncEngine:
+    limits = {
+        "statement_timeout": patience.statement_seconds,
+        "lock_timeout": patience.lock_seconds,
+        "idle_in_transaction_session_timeout": patience.idle_seconds,
+    }
+    told = {name: str(int(seconds * 1000)) for name, seconds in limits.items()}
+    return create_async_engine(
+        url,
+        pool_size=patience.connections,
+        max_overflow=0,
+        pool_timeout=patience.connection_seconds,
+        connect_args={
+            "server_settings": {"application_name": "custody", **told},
+            "timeout": patience.connection_seconds,
+            # The server ends a statement first; this is for a server that is gone without a word.
+            "command_timeout": patience.statement_seconds + patience.connection_seconds,
+        },
+        hide_parameters=True,
+    )
 
 
 def _arguments(url: str) -> dict[str, Any]:  # Any: passed on to the driver as it is
@@ -119,8 +189,7 @@ def _prepare(connection: Any, _record: object) -> None:  # Any: the driver's own
 
 
 def _begin(connection: sa.Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if _writes(connection) else "BEGIN")
 
 
 async def alter(url: str, change: Callable[[sa.Connection], None]) -> None:

@@ -12,13 +12,41 @@ import pytest
 
 from artifacts.storage.s3 import Access, Bucket
 from tests.ceph import PACKAGES, a_ceph_gateway, is_there
+from tests.postgres import Cluster, a_cluster
 from tests.service import Service, a_service
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked `both_databases` on SQLite and on PostgreSQL."""
+    marked = metafunc.definition.get_closest_marker("both_databases") is not None
+    if marked and "index" in metafunc.fixturenames:
+        there = pytest.param("postgresql", marks=pytest.mark.slow)
+        metafunc.parametrize("index", ["sqlite", there], indirect=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL server that nobody stops; what survives a power cut is tested on others, with fsync."""
+    with a_cluster(fsync="off") as cluster:
+        yield cluster
+
+
 @pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
+def index(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """The URL of a fresh index on PostgreSQL, or None for SQLite."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield None
+        return
+    cluster: Cluster = request.getfixturevalue("postgres")
+    name = cluster.migrated()
+    yield cluster.url(name)
+    cluster.drop(name)
+
+
+@pytest.fixture
+async def service(tmp_path: Path, index: str | None) -> AsyncIterator[Service]:
     """A whole service over a fresh folder."""
-    async with a_service(tmp_path) as built:
+    async with a_service(tmp_path, index=index) as built:
         yield built
 
 

@@ -114,10 +114,20 @@ class Service:
 
 
 @asynccontextmanager
-async def a_service(folder: Path, *, kept_in: ObjectStore | None = None) -> AsyncIterator[Service]:
-    """Build a service with two projects in `folder`, and close it; `kept_in` is another store."""
-    settings = Settings(data=folder / "data", public_url=PUBLIC_URL)
-    await _migrated(settings)
+async def a_service(
+    folder: Path, *, kept_in: ObjectStore | None = None, index: str | None = None
+) -> AsyncIterator[Service]:
+    """Build a service with two projects in `folder`, and close it.
+
+    `kept_in` is another store, `index` the URL of a migrated database.
+    """
+    settings = Settings(data=folder / "data", public_url=PUBLIC_URL, database_url=index)
+    if index is None:
+        await _migrated(settings)
+    else:
+        # Where those look who come behind the service's back: tests/attacks/remains.py.
+        (settings.data / "index").mkdir(parents=True)
+        (settings.data / "index" / "url").write_text(index)
     clock = HandClock()
     database = connect(settings.index_url)
     directory = DirectoryStore(settings.objects)

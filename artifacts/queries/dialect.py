@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from artifacts.db import may_write
+
+T = TypeVar("T", bound=tuple[Any, ...])  # Any: column values
 Row = Mapping[str, Any]  # Any: column values
 
 
@@ -23,6 +26,20 @@ def octets(connection: AsyncConnection, text: sa.ColumnElement[str]) -> sa.Colum
     if connection.dialect.name == "postgresql":
         return sa.func.octet_length(text)
     return sa.func.length(sa.cast(text, sa.LargeBinary))
+
+
+def locked(connection: AsyncConnection, rows: sa.Select[T]) -> sa.Select[T]:
+    """As `rows`; in a transaction that may write, nobody else changes them before it ends.
+
+    On PostgreSQL by row locks that leave room for rows that refer to them; on SQLite a
+    transaction that may write is alone anyway. `rows` is a statement that is built once.
+    """
+    return _locked(rows) if connection.dialect.name == "postgresql" and may_write(connection) else rows
+
+
+@lru_cache(maxsize=64)
+def _locked(rows: sa.Select[T]) -> sa.Select[T]:
+    return rows.with_for_update(key_share=True)
 
 
 async def insert_new(connection: AsyncConnection, table: sa.Table, rows: Sequence[Row]) -> None:

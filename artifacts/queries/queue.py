@@ -39,6 +39,19 @@ async def enqueue(
     await insert_new(connection, queue, rows)
 
 
+async def enqueue_again(
+    connection: AsyncConnection, jobs: Sequence[tuple[str, str, str]], *, available_at: int
+) -> None:
+    """As `enqueue`, but of what is under way right now the result will not count: it is done once more."""
+    await enqueue(connection, jobs, available_at=available_at)
+    for project, kind, topic in jobs:
+        await connection.execute(
+            sa.update(queue)
+            .where(queue.c.project == project, queue.c.kind == kind, queue.c.topic == topic)
+            .values(owner=None, lease_until=0, available_at=available_at, attempt=queue.c.attempt + 1)
+        )
+
+
 async def waiting(connection: AsyncConnection, kind: str, *, now: int) -> bool:
     """Whether anything could be taken; a read that blocks nobody."""
     found = await connection.scalar(
@@ -59,10 +72,12 @@ async def take(
         .order_by(queue.c.available_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
+        # Named, so that it is run once: a plain subquery may be run again and lock more than `limit`.
+        .cte("free")
     )
     taken = await connection.execute(
         sa.update(queue)
-        .where(queue.c.id.in_(free))
+        .where(queue.c.id.in_(sa.select(free.c.id)))
         .values(owner=owner, lease_until=now + lease_ms, attempt=queue.c.attempt + 1)
         .returning(queue.c.id, queue.c.project, queue.c.kind, queue.c.topic, queue.c.attempt)
     )
@@ -76,8 +91,9 @@ async def complete(connection: AsyncConnection, job: Job) -> bool:
 
 
 async def holds(connection: AsyncConnection, job: Job) -> bool:
-    """Whether the lease of `job` still counts; in a writing transaction it does until the end."""
-    return await connection.scalar(sa.select(sa.literal(1)).where(_leased(job))) is not None
+    """Whether the lease of `job` still counts; it does until the end of the transaction, which may write."""
+    found = sa.select(queue.c.id).where(_leased(job)).with_for_update()
+    return await connection.scalar(found) is not None
 
 
 def _leased(job: Job) -> sa.ColumnElement[bool]:

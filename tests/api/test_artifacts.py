@@ -10,6 +10,8 @@ from artifacts.identifiers import new_ulid
 from provenance.lineage import trace
 from tests.service import Service, reference, sha256
 
+pytestmark = pytest.mark.both_databases
+
 COMMIT = "ab" * 20
 
 

@@ -12,6 +12,8 @@ import pytest
 from artifacts.layout import Key
 from tests.service import Service, sha256
 
+pytestmark = pytest.mark.both_databases
+
 CONTENT = b"0123456789" * 1000
 DIGEST = f"sha256:{sha256(CONTENT)}"
 URL = f"/v1/blobs/{DIGEST}"

@@ -11,6 +11,8 @@ import pytest
 from artifacts.identifiers import new_ulid
 from tests.service import Service, reference, sha256
 
+pytestmark = pytest.mark.both_databases
+
 SECRET = "cst_of-this-step"
 
 

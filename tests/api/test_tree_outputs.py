@@ -6,12 +6,15 @@ import io
 import tarfile
 
 import httpx2
+import pytest
 
 from artifacts.trees import manifest
 from tests.attacks.actors import begin, finish, put
 from tests.attacks.statements import statement_of
 from tests.service import Service, sha256
 from tests.trees.shapes import Tree, a_pack, a_tree, send, upload
+
+pytestmark = pytest.mark.both_databases
 
 
 async def labels(service: Service, client: httpx2.AsyncClient, url: str) -> dict[str, dict[str, str]]:

@@ -27,6 +27,8 @@ from tests.trees.shapes import (
     upload,
 )
 
+pytestmark = pytest.mark.both_databases
+
 
 def unfolded(frame: bytes) -> bytes:
     """The content of one frame."""

@@ -20,20 +20,24 @@ from tests.fakes.s3.server import a_fake_s3
 from tests.s3 import store_over
 from tests.service import Service, a_service
 
+pytestmark = pytest.mark.both_databases
+
 MIB = 1 << 20
 SMALL = b"a few bytes"
 
 
 @pytest.fixture(params=["directory", "s3"])
-async def service(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Service]:
+async def service(
+    tmp_path: Path, request: pytest.FixtureRequest, index: str | None
+) -> AsyncIterator[Service]:
     """A service over each store; the one over S3 hands out URLs."""
     if request.param == "directory":
-        async with a_service(tmp_path) as built:
+        async with a_service(tmp_path, index=index) as built:
             yield built
         return
     with a_fake_s3() as fake:
         store = store_over(fake)
-        async with a_service(tmp_path, kept_in=store) as built:
+        async with a_service(tmp_path, kept_in=store, index=index) as built:
             yield built
         store.close()
 

@@ -12,6 +12,8 @@ from artifacts.layout import Key
 from artifacts.storage.directory import DirectoryStore
 from tests.service import Service, a_service
 
+pytestmark = pytest.mark.both_databases
+
 STEP = "01K5AAAAAAAAAAAAAAAAAAAAAA"
 
 
@@ -28,8 +30,8 @@ class StoreThatComesAndGoes(DirectoryStore):
 
 
 @pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    async with a_service(tmp_path, kept_in=StoreThatComesAndGoes(tmp_path / "objects")) as built:
+async def service(tmp_path: Path, index: str | None) -> AsyncIterator[Service]:
+    async with a_service(tmp_path, kept_in=StoreThatComesAndGoes(tmp_path / "objects"), index=index) as built:
         yield built
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.postgres import look
+
 # Requests under an Idempotency-Key leave a reservation, which ends after a day.
 _PASSING = {"alembic_version", "idempotency", "sqlite_sequence"}
 
@@ -33,19 +35,30 @@ class Remains:
 
 def remains(folder: Path) -> Remains:
     """Look at what lies in the data folder `folder`."""
-    return Remains(_rows(folder / "index" / "custody.db"), _objects(folder / "objects"))
+    return Remains(_rows(folder), _objects(folder / "objects"))
 
 
-def _rows(path: Path) -> dict[str, frozenset[tuple[Any, ...]]]:
-    with sqlite3.connect(path) as connection:
-        names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        found = {
-            name: frozenset(connection.execute(f'SELECT * FROM "{name}"').fetchall())  # noqa: S608  # names are the schema's own
-            for name in names
-            if name not in _PASSING
-        }
-    connection.close()
-    return found
+def _rows(folder: Path) -> dict[str, frozenset[tuple[Any, ...]]]:
+    names = [row[0] for row in query(folder, _TABLES[_server(folder) is not None])]
+    return {
+        name: frozenset(query(folder, f'SELECT * FROM "{name}"'))  # noqa: S608  # names are the schema's own
+        for name in names
+        if name not in _PASSING
+    }
+
+
+_TABLES = (
+    "SELECT name FROM sqlite_master WHERE type = 'table'",
+    "SELECT tablename FROM pg_tables WHERE schemaname = 'public'",
+)
+
+
+def _server(folder: Path) -> str | None:
+    """The URL of the index, where it is on a server."""
+    try:
+        return (folder / "index" / "url").read_text()
+    except FileNotFoundError:
+        return None
 
 
 def _objects(root: Path) -> dict[str, str]:
@@ -58,6 +71,9 @@ def _objects(root: Path) -> dict[str, str]:
 
 def query(folder: Path, text: str, *values: object) -> list[tuple[Any, ...]]:
     """Read the index behind the service's back."""
+    server = _server(folder)
+    if server is not None:
+        return look(server, text, *values)
     with sqlite3.connect(folder / "index" / "custody.db") as connection:
         found = connection.execute(text, values).fetchall()
     connection.close()
@@ -66,6 +82,10 @@ def query(folder: Path, text: str, *values: object) -> list[tuple[Any, ...]]:
 
 def change(folder: Path, text: str, *values: object) -> None:
     """Write to the index behind the service's back, as a hostile api could."""
+    server = _server(folder)
+    if server is not None:
+        look(server, text, *values)
+        return
     with sqlite3.connect(folder / "index" / "custody.db") as connection:
         connection.execute(text, values)
     connection.close()

@@ -16,6 +16,8 @@ from tests.attacks.raw import ask, assert_problem
 from tests.attacks.remains import remains
 from tests.service import Service
 
+pytestmark = pytest.mark.both_databases
+
 TEXTS = {
     "empty": b"",
     "blank": b"  \n",

@@ -12,6 +12,8 @@ from tests.attacks.raw import assert_problem
 from tests.attacks.remains import remains
 from tests.service import Service, reference
 
+pytestmark = pytest.mark.both_databases
+
 
 async def sealed(service: Service, client: httpx2.AsyncClient) -> OpenStep:
     step = await begin(client)

@@ -12,6 +12,8 @@ from tests.attacks.raw import assert_problem
 from tests.attacks.remains import query, remains
 from tests.service import TOKENS, Service, reference, sha256
 
+pytestmark = pytest.mark.both_databases
+
 KEY = {"Idempotency-Key": "deploy-42"}
 
 

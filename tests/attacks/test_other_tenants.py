@@ -15,6 +15,8 @@ from tests.attacks.remains import query, remains
 from tests.attacks.statements import labels_of, statement_of
 from tests.service import TOKENS, Service, reference, sha256
 
+pytestmark = pytest.mark.both_databases
+
 SECRET = b"the wheel of project default"
 COMMIT = sha256(b"commit")[:40]
 

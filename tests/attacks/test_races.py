@@ -21,6 +21,8 @@ from tests.attacks.remains import query, remains
 from tests.attacks.statements import statements
 from tests.service import Service, reference, sha256
 
+pytestmark = pytest.mark.both_databases
+
 AT_ONCE = 64
 
 

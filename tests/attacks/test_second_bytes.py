@@ -12,6 +12,8 @@ from tests.attacks.raw import assert_problem
 from tests.attacks.remains import query, remains
 from tests.service import TOKENS, Service, reference, sha256
 
+pytestmark = pytest.mark.both_databases
+
 
 @pytest.mark.parametrize("role", ["output", "byproduct"])
 async def test_a_second_digest_under_a_name_is_refused(

@@ -13,6 +13,8 @@ from tests.attacks.raw import assert_problem
 from tests.attacks.remains import files_with, remains
 from tests.service import TOKENS, Service, reference, sha256
 
+pytestmark = pytest.mark.both_databases
+
 OPEN = {
     "/healthz",
     "/readyz",

@@ -10,12 +10,14 @@ import pytest
 from artifacts.limits import SMALL_BLOB_BYTES
 from tests.service import Service, a_service
 
+pytestmark = pytest.mark.both_databases
+
 STEP = "01K5AAAAAAAAAAAAAAAAAAAAAA"
 
 
 @pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    async with a_service(tmp_path) as built:
+async def service(tmp_path: Path, index: str | None) -> AsyncIterator[Service]:
+    async with a_service(tmp_path, index=index) as built:
         yield built
 
 
