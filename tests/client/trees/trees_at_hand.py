@@ -88,7 +88,7 @@ def fetched(
     shelf: Shelf, tree: str, target: Path, options: Options | None = None, *, store: NodeStore | None = None
 ) -> None:
     """Restore `tree` from the shelf, as `custody get` does."""
-    source = Source(TreeService(Transport(shelf.url, None, patience=HASTY)), store)
+    source = Source(lambda: TreeService(Transport(shelf.url, None, patience=HASTY)), store)
     try:
         restore(source, source.manifest(tree), str(target), options or Options())
     finally:

@@ -7,6 +7,7 @@ from custody import exits
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from custody.references import Reference
     from custody.service import Service
@@ -17,7 +18,8 @@ and only then give them their name. An existing DEST is left alone unless --forc
 With DEST - they go to standard output, after the whole content was verified.
 
 The digest of a tree becomes the new directory DEST: every file is hashed, links are
-never followed, and links that lead out of it are refused. What was fetched before on
+never followed, and links that lead out of it are refused; so is a tree with .git in it,
+whose hooks the next git command would run. A file in a tree has a digest of its own. What was fetched before on
 this machine is not fetched again (see custody cache).
 """
 
@@ -41,6 +43,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--allow-outward-links", action="store_true", help="also make links that lead out of a tree"
     )
+    parser.add_argument(
+        "--allow-git-names", action="store_true", help="also restore a tree with .git, hooks and all"
+    )
     add_service_options(parser)
     add_json_option(parser)
     parser.set_defaults(action=run)
@@ -48,18 +53,27 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(chosen: argparse.Namespace) -> int:
     """Fetch, verify and name one file or directory."""
-    from custody.commands.access import service, settings
+    from contextlib import ExitStack
+    from functools import cache
 
-    with service(settings(chosen)) as remote:
+    with ExitStack() as opened:
+
+        @cache
+        def remote() -> Service:
+            # Not before something has to be asked: a tree that is here needs no service.
+            from custody.commands.access import service, settings
+
+            return opened.enter_context(service(settings(chosen)))
+
         wanted = _resolved(remote, chosen.subject)
         if chosen.target == "-":
-            _to_output(remote, wanted)
+            _to_output(remote(), wanted)
         elif not _as_tree(remote, wanted, chosen):
-            _to_file(remote, wanted, chosen)
+            _to_file(remote(), wanted, chosen)
     return exits.OK
 
 
-def _resolved(remote: Service, written: str) -> Reference:
+def _resolved(remote: Callable[[], Service], written: str) -> Reference:
     """Return the sha256 that `written` names.
 
     Raises:
@@ -71,7 +85,7 @@ def _resolved(remote: Service, written: str) -> Reference:
     if is_digest(written) or is_digest(written.rpartition("@")[2]):
         found = parse(written)
     else:
-        found = parse_digest(_only(remote, written))
+        found = parse_digest(_only(remote(), written))
     if found.algorithm != "sha256":
         raise MisuseError(
             f"{found.digest} has no bytes of its own",
@@ -95,7 +109,7 @@ def _only(remote: Service, uri: str) -> str:
     return digests[0]
 
 
-def _as_tree(remote: Service, wanted: Reference, chosen: argparse.Namespace) -> bool:
+def _as_tree(remote: Callable[[], Service], wanted: Reference, chosen: argparse.Namespace) -> bool:
     """Restore `wanted` if it is a tree; return whether it is."""
     from custody.commands.get_tree import get_tree
 

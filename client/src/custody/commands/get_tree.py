@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from argparse import Namespace
+from collections.abc import Callable
 
 from custody.references import Reference
-from custody.service import Service
 from custody.terminal import plain, say
-from custody.trees.fetching import fetch, source
+from custody.trees.fetching import fetch, late_source
 from custody.trees.restore import Options
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from custody.service import Service
 
-def get_tree(remote: Service, wanted: Reference, chosen: Namespace) -> bool:
+
+def get_tree(remote: Callable[[], Service], wanted: Reference, chosen: Namespace) -> bool:
     """Restore `wanted` as the directory `chosen.target`; return False if it is no tree."""
-    found = source(remote.transport, os.environ)
+    # The command ends after this one tree, and looking for circles in between would take as
+    # long as reading its manifest.
+    gc.disable()
+    found = late_source(lambda: remote().transport, os.environ)
     try:
         if not found.knows(wanted.hex):
             return False
-        options = Options(replace=chosen.force, allow_outward_links=chosen.allow_outward_links)
+        options = Options(
+            replace=chosen.force,
+            allow_outward_links=chosen.allow_outward_links,
+            allow_git_names=chosen.allow_git_names,
+        )
         manifest = fetch(found, wanted.hex, chosen.target, options)
     finally:
         found.close()

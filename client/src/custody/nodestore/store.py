@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from custody.nodestore.location import allowed_size, location, make_own
-from custody.nodestore.pruning import prune
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -133,6 +132,8 @@ class NodeStore:
         """Note how much was added, and make room if that was too much."""
         added, self.added = self.added, 0
         if added:
+            from custody.nodestore.pruning import prune
+
             with contextlib.suppress(OSError):
                 prune(self.root, self.limit, added=added)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from custody.nodestore.store import node_store
 from custody.progress import bar
-from custody.transport import Transport
 from custody.trees.manifest import Manifest
-from custody.trees.remote import TreeService
 from custody.trees.restore import Options, restore
 from custody.trees.source import Source
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from custody.transport import Transport
+    from custody.trees.remote import TreeService
 
 
 def source(transport: Transport, environ: Mapping[str, str]) -> Source:
@@ -19,7 +22,22 @@ def source(transport: Transport, environ: Mapping[str, str]) -> Source:
     Raises:
         MisuseError: A variable that configures the store makes no sense.
     """
-    return Source(TreeService(transport.twin()), node_store(environ))
+    return late_source(lambda: transport, environ)
+
+
+def late_source(transport: Callable[[], Transport], environ: Mapping[str, str]) -> Source:
+    """Return the same, with a service that is looked up only where this machine lacks something.
+
+    Raises:
+        MisuseError: A variable that configures the store makes no sense.
+    """
+
+    def remote() -> TreeService:
+        from custody.trees.remote import TreeService
+
+        return TreeService(transport().twin())
+
+    return Source(remote, node_store(environ))
 
 
 def fetch(found: Source, sha256: str, target: str, options: Options | None = None) -> Manifest:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain
 from operator import add
+from typing import NamedTuple
 
 from custody.trees.errors import MalformedTreeError
 from custody.trees.manifest import FOLDER, LINK, Manifest
@@ -29,8 +29,7 @@ _HEAD = re.compile(rb"custody-layout/v1 ([0-9a-f]{64})\n((?:p [0-9a-f]{64} [0-9]
 _BODY = re.compile(rb"(?:r(?: [0-9]{1,12}){4}\n(?:[0-9]{1,7} [0-9]{1,7}\n)*)*")
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One independent piece of a pack, and which entries lie in it at which offsets."""
 
     pack: int
@@ -41,8 +40,7 @@ class Frame:
     offsets: array[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """The packs of a tree, the frames used of them, and the entries that are blobs of their own."""
 
     packs: tuple[str, ...]

@@ -11,7 +11,6 @@ import re
 from array import array
 from binascii import hexlify, unhexlify
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from operator import ge
 
@@ -39,19 +38,29 @@ _NO_DIGEST = b"0" * 64
 _BLOCK = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
 class Manifest:
     """A tree, entry by entry in the order of the raw path bytes.
 
     Invariant: what `parse` returns keeps every rule of the format. Make one from
-    other parts with `build`, which checks the same rules.
+    other parts with `build`, which checks the same rules. Nothing here changes.
+
+    Not a dataclass: to load what makes those would take a checkout longer than a manifest does.
     """
 
-    sha256: str
-    kinds: bytes
-    sizes: array[int]
-    digests: bytes
-    paths: list[bytes]
+    __slots__ = ("digests", "kinds", "paths", "sha256", "sizes")
+
+    def __init__(
+        self, sha256: str, kinds: bytes, sizes: array[int], digests: bytes, paths: list[bytes]
+    ) -> None:
+        self.sha256, self.kinds, self.sizes, self.digests, self.paths = sha256, kinds, sizes, digests, paths
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Manifest) and all(
+            getattr(self, name) == getattr(other, name) for name in self.__slots__
+        )
+
+    def __hash__(self) -> int:
+        return hash(self.sha256)
 
     @property
     def digest(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,7 +39,7 @@ def private_place(target: str, *, replace: bool = False) -> Iterator[int]:
             os.close(descriptor)
         _rename(own, path, replace=replace)
     except BaseException:
-        shutil.rmtree(own, ignore_errors=True)
+        _remove(own)
         raise
 
 
@@ -72,9 +71,15 @@ def _rename(own: str, path: str, *, replace: bool) -> None:
         os.rename(aside, path)
         raise
     if os.path.isdir(aside) and not os.path.islink(aside):
-        shutil.rmtree(aside, ignore_errors=True)
+        _remove(aside)
     else:
         os.unlink(aside)
+
+
+def _remove(path: str) -> None:
+    import shutil
+
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def _umask() -> int:

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from custody.progress import Advance
 from custody.trees.crew import Crew, size
 from custody.trees.folders import Folders
 from custody.trees.forks import forkable, processors, side_by_side
+from custody.trees.git_names import check_git_names
 from custody.trees.layout import Frame, Layout
 from custody.trees.manifest import Manifest
 from custody.trees.names import check_apart, folds
@@ -38,12 +38,12 @@ _ALONE = 256 << 10
 """The piece of a pack that is one job where nothing has to be asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """How a tree is restored."""
 
     replace: bool = False
     allow_outward_links: bool = False
+    allow_git_names: bool = False
 
 
 def restore(
@@ -55,6 +55,8 @@ def restore(
         ContentError: The target exists, the tree cannot be written here, or bytes are wrong.
         ServiceError: The service does not have or give the bytes.
     """
+    if not options.allow_git_names:
+        check_git_names(manifest.paths)
     layout = source.layout(manifest)
     with private_place(target, replace=options.replace) as root:  # (2), (5)
         folder_paths = manifest.folders()

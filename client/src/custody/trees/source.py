@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 
 from custody.errors import NothingFoundError, ServiceError
 from custody.nodestore.store import NodeStore
@@ -13,10 +14,12 @@ from custody.trees.errors import MalformedTreeError
 from custody.trees.frames_kept import KeptFrames
 from custody.trees.layout import MAX_LAYOUT, Layout
 from custody.trees.manifest import MAX_BYTES, Manifest
-from custody.trees.remote import TreeService
 from custody.trees.supply import Supply
 from custody.trees.zstd import pieces
-from custody.wire import text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from custody.trees.remote import TreeService
 
 _PATIENCE = 25
 """Seconds that one question waits for a tree that is still being checked."""
@@ -25,8 +28,10 @@ _PATIENCE = 25
 class Source:
     """One project's trees, by way of this machine's store."""
 
-    def __init__(self, remote: TreeService, store: NodeStore | None) -> None:
-        self.remote = remote
+    def __init__(self, connect: Callable[[], TreeService], store: NodeStore | None) -> None:
+        """Prepare; `connect` is called once something is missing here."""
+        self._connect = connect
+        self._remote: TreeService | None = None
         self.store = store
         self.complete = False
         """Whether this machine seemed to have all that the last layout names."""
@@ -36,7 +41,17 @@ class Source:
     def supply(self) -> Supply:
         """Return a way to the bytes for one thread."""
         with self._lock:
-            return Supply(self.remote.twin(), self.store, self._turn)
+            return Supply(self._twin, self.store, self._turn)
+
+    def _twin(self) -> TreeService:
+        return self.remote.twin()
+
+    @property
+    def remote(self) -> TreeService:
+        """The service."""
+        if self._remote is None:
+            self._remote = self._connect()
+        return self._remote
 
     def manifest(self, sha256: str) -> Manifest:
         """Return the tree whose manifest has the digest `sha256`.
@@ -97,7 +112,8 @@ class Source:
 
     def close(self) -> None:
         """Drop the connection and let the store make room."""
-        self.remote.transport.close()
+        if self._remote is not None:
+            self._remote.transport.close()
         if self.store is not None:
             self.store.close()
 
@@ -128,6 +144,8 @@ class Source:
             NothingFoundError: It will not have it by waiting.
             ServiceError: It takes too long.
         """
+        from custody.wire import text
+
         state = self.remote.state(sha256)
         if state.get("state") == "checking":
             state = self.remote.state(sha256, wait=_PATIENCE)

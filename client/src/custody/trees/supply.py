@@ -10,16 +10,20 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from http.client import HTTPException, HTTPResponse
 from threading import Lock
 
 from custody.errors import UnreachableError
 from custody.nodestore.store import NodeStore
 from custody.trees.frames_kept import KeptFrames, keep
 from custody.trees.layout import Frame
-from custody.trees.remote import TreeService
 from custody.trees.writing import WrongBytesError
 from custody.trees.zstd import decoder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
+
+    from custody.trees.remote import TreeService
 
 WINDOW = 1 << 20
 """Frames that begin within so many bytes of a pack are asked for together."""
@@ -34,24 +38,34 @@ Take = Callable[[Frame, bytes | memoryview], object]
 class Supply:
     """One thread's way to the bytes of one project."""
 
-    def __init__(self, remote: TreeService, store: NodeStore | None, turn: Lock | None = None) -> None:
+    def __init__(
+        self, connect: Callable[[], TreeService], store: NodeStore | None, turn: Lock | None = None
+    ) -> None:
         """Prepare; nothing is asked yet.
 
         Args:
-            remote: The service, over a connection of this thread's own.
+            connect: Makes a way to the service, over a connection of this thread's own.
             store: What this machine keeps.
             turn: Held while frames are handed over. Threads that share one wait here, and
                 for bytes, but never for the interpreter: between short system calls they
                 would take it from each other thousands of times.
         """
-        self._remote = remote
+        self._connect = connect
+        self._connected: TreeService | None = None
         self._store = store
         self._turn = turn or Lock()
         self.decoder = decoder()
 
     def close(self) -> None:
         """Drop the connection."""
-        self._remote.transport.close()
+        if self._connected is not None:
+            self._connected.transport.close()
+
+    @property
+    def _remote(self) -> TreeService:
+        if self._connected is None:
+            self._connected = self._connect()
+        return self._connected
 
     def frames(self, pack: str, frames: Sequence[Frame], take: Take) -> None:
         """Hand over the bytes of `frames`, all of one window of one pack, each once.
@@ -193,6 +207,8 @@ def _persistently(receive: Callable[[], None]) -> None:
 
 
 def _read(response: HTTPResponse, size: int) -> bytes:
+    from http.client import HTTPException
+
     try:
         found = response.read(size) if size else b""
     except (OSError, HTTPException) as error:
