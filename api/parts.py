@@ -11,6 +11,7 @@ from artifacts.content import Content
 from artifacts.db import Database
 from artifacts.reads import Reads
 from artifacts.recording import Recorder
+from artifacts.seal import Seal
 from artifacts.sealing import Sealer
 from artifacts.storage.protocol import ObjectStore
 
@@ -41,7 +42,7 @@ class Fences:
     burst: int = 100
 
 
-def assemble(
+def assemble(  # noqa: PLR0913  # one argument a part, all by keyword
     *,
     public_url: str,
     hosts: frozenset[str],
@@ -49,6 +50,7 @@ def assemble(
     store: ObjectStore,
     clock: Clock,
     fences: Fences | None = None,
+    seal: Seal | None = None,
 ) -> Parts:
     """Put the parts of an api together over one index and one store."""
     fences = fences or Fences()
@@ -60,8 +62,8 @@ def assemble(
         database=database,
         store=store,
         clock=clock,
-        recorder=Recorder(database, store, clock, content),
-        sealer=Sealer(database, store, clock),
+        recorder=Recorder(database, store, clock, content, seal),
+        sealer=Sealer(database, store, clock, seal),
         content=content,
         reads=Reads(database),
         quotas=quotas,

@@ -92,6 +92,7 @@ def build(settings: Settings) -> Parts:
         database=open_database(settings),
         store=open_store(settings),
         clock=SystemClock(),
+        seal=open_seal(settings),
         fences=Fences(
             bytes=Allowed(settings.quota_bytes, settings.project_quotas),
             rate=settings.rate,

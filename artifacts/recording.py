@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,10 +16,12 @@ from artifacts.db import Database
 from artifacts.digest import Digest, DigestSet
 from artifacts.errors import ConflictError, NotFoundError
 from artifacts.identifiers import new_ulid
+from artifacts.outages import repeated
 from artifacts.queries import facts, products, steps, uploads
 from artifacts.queries.products import ProductRow
 from artifacts.queries.steps import StepRow
 from artifacts.refs import ArtifactRef
+from artifacts.seal import Seal
 from artifacts.steps import Role, Run, StepState
 from artifacts.storage.protocol import ObjectStore
 from artifacts.wire import canonical, reference_members
@@ -79,16 +82,23 @@ class Recorder:
     """Writes facts about open steps. Every call may be repeated."""
 
     def __init__(
-        self, database: Database, store: ObjectStore, clock: Clock, content: Content | None = None
+        self,
+        database: Database,
+        store: ObjectStore,
+        clock: Clock,
+        content: Content | None = None,
+        seal: Seal | None = None,
     ) -> None:
         self._database = database
         self._store = store
         self._clock = clock
         self._content = content or Content(database, store, clock)
+        self._seal = seal
 
     def _now(self) -> int:
         return to_milliseconds(self._clock.now())
 
+    @repeated
     async def begin_run(
         self, project: str, principal: str, *, id_: str | None, name: str | None
     ) -> tuple[Run, bool]:
@@ -103,7 +113,8 @@ class Recorder:
             found = await _find(connection, wanted, by_name=id_ is None and name is not None)
         if found is not None:
             return _own(found, principal), False
-        await self._journal(project, {"fact": "run", "id": wanted.id, "name": wanted.name}, principal)
+        fact: dict[str, object] = {"fact": "run", "id": wanted.id, "name": wanted.name}
+        await self._journal(project, fact | ({"named": True} if name else {}), principal, at=now)
         async with self._database.writing() as connection:
             if await steps.begin_run(connection, wanted, found_by=name):
                 return wanted, True
@@ -112,6 +123,7 @@ class Recorder:
             raise ConflictError("another run has that name", name=name)
         return _own(found, principal), False
 
+    @repeated
     async def begin_step(self, beginning: Beginning) -> bool:
         """Begin a step; return whether it is new.
 
@@ -122,7 +134,7 @@ class Recorder:
         now = self._now()
         row = _row(beginning, now)
         async with self._database.writing() as connection:
-            await self._run_for(connection, beginning)
+            await self._run_for(connection, beginning, at=from_milliseconds(now))
             if await steps.begin_step(connection, row):
                 if beginning.source is not None:
                     await facts.record_refs(connection, [(row.project, beginning.source)], at=now)
@@ -138,9 +150,8 @@ class Recorder:
             raise ConflictError("a step of that id has begun with other content", step=row.id)
         return False
 
-    async def _run_for(self, connection: AsyncConnection, beginning: Beginning) -> None:
+    async def _run_for(self, connection: AsyncConnection, beginning: Beginning, *, at: datetime) -> None:
         if beginning.run is None:
-            at = self._clock.now()
             own = Run(beginning.step, beginning.project, beginning.name, beginning.principal, at)
             await steps.begin_run(connection, own, found_by=None)
             return
@@ -162,6 +173,7 @@ class Recorder:
             raise NotFoundError("there is no such run", hint="POST /v1/runs begins one", run=run)
         _own(found, principal)
 
+    @repeated
     async def add_inputs(self, to: Target, refs: Sequence[ArtifactRef]) -> Counted:
         """Record inputs of an open step.
 
@@ -174,6 +186,7 @@ class Recorder:
             new = await products.add_inputs(connection, to.project, to.step, refs)
         return Counted(new, len(refs) - new)
 
+    @repeated
     async def add_outputs(
         self, to: Target, rows: Sequence[ProductRow], *, sender: str | None = None
     ) -> Counted:
@@ -207,12 +220,15 @@ class Recorder:
             await _open(connection, to)
         taken = await self._content.receive(to.project, content, declared=arriving.declared)
         stored = arriving.stored(taken)
+        return stored, await self._note_output(to, stored, taken)
+
+    @repeated
+    async def _note_output(self, to: Target, stored: ProductRow, taken: Received) -> bool:
         async with self._database.writing() as connection:
             await _open(connection, to)
             await self._content.note(connection, to.project, taken)
             await facts.record_refs(connection, [(to.project, stored.ref)], at=self._now())
-            new = await products.add_outputs(connection, to.project, to.step, [stored])
-        return stored, bool(new)
+            return bool(await products.add_outputs(connection, to.project, to.step, [stored]))
 
     async def receive_blob(
         self, project: str, content: AsyncIterable[bytes], *, declared: Digest | None, by_step: bool = False
@@ -222,13 +238,18 @@ class Recorder:
         What a step's own token sends is recorded only once the step names it as its output.
         """
         taken = await self._content.receive(project, content, declared=declared)
+        return taken, await self._note_blob(project, taken, named=not by_step)
+
+    @repeated
+    async def _note_blob(self, project: str, taken: Received, *, named: bool) -> bool:
         ref = ArtifactRef(DigestSet.only(taken.digest))
         async with self._database.writing() as connection:
             new = await self._content.note(connection, project, taken)
-            if not by_step:
+            if named:
                 await facts.record_refs(connection, [(project, ref)], at=self._now())
-        return taken, new
+            return new
 
+    @repeated
     async def record_reference(self, project: str, principal: str, ref: ArtifactRef) -> bool:
         """Record a reference outside any step; return whether it was new.
 
@@ -237,16 +258,18 @@ class Recorder:
         async with self._database.reading() as connection:
             if await facts.is_recorded(connection, project, ref):
                 return False
-        await self._journal(project, {"fact": "reference", "reference": reference_members(ref)}, principal)
+        now = self._clock.now()
+        fact: dict[str, object] = {"fact": "reference", "reference": reference_members(ref)}
+        await self._journal(project, fact, principal, at=now)
         async with self._database.writing() as connection:
-            await facts.record_refs(connection, [(project, ref)], at=self._now())
+            await facts.record_refs(connection, [(project, ref)], at=to_milliseconds(now))
         return True
 
-    async def _journal(self, project: str, fact: dict[str, object], principal: str) -> None:
+    async def _journal(self, project: str, fact: dict[str, object], principal: str, *, at: datetime) -> None:
         """Keep a plain fact in the bucket, so that the index can be lost."""
-        at = self._clock.now()
         line = canonical({**fact, "principal": principal, "recorded_at": written(at)}).encode() + b"\n"
-        await self._store.put(layout.journal(project, new_ulid(at), Digest.of(line), at), line)
+        key = layout.journal(project, new_ulid(at), Digest.of(line), at)
+        await self._store.put(key if self._seal is None else self._seal.put_on(key), line)
 
     async def step_page(self, project: str, step: str) -> StepRow:
         """The step as the index knows it.

@@ -22,6 +22,7 @@ from artifacts.db import Database
 from artifacts.digest import Digest
 from artifacts.errors import ConflictError, CustodyError, ForbiddenError, NotFoundError, StepFinishedError
 from artifacts.limits import MAX_BATCH
+from artifacts.outages import repeated
 from artifacts.queries import products, queue, sealing, steps
 from artifacts.queries import whole as whole_queries
 from artifacts.queries.products import Touched
@@ -30,6 +31,7 @@ from artifacts.queries.steps import LedgerRow, StepRow
 from artifacts.queries.whole import Taken
 from artifacts.reads import StepPage
 from artifacts.record_lines import line_of
+from artifacts.seal import Seal
 from artifacts.steps import StepState
 from artifacts.storage.protocol import ObjectStore
 from artifacts.whole import WholeStep
@@ -75,10 +77,13 @@ class _Known:
 class Sealer:
     """Seals finished steps in groups; safe to repeat, safe to race."""
 
-    def __init__(self, database: Database, store: ObjectStore, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, store: ObjectStore, clock: Clock, seal: Seal | None = None
+    ) -> None:
         self._database = database
         self._store = store
         self._clock = clock
+        self._seal = seal
         self._batches: Batcher[Finish | WholeStep, Sealed] = Batcher(self._commit, limit=MAX_BATCH)
 
     async def seal(self, request: Finish | WholeStep) -> Sealed:
@@ -97,6 +102,7 @@ class Sealer:
         await self._publish(lines)
         return len(lines)
 
+    @repeated
     async def _commit(self, requests: Sequence[Finish | WholeStep]) -> list[Sealed | Exception]:
         async with self._database.writing() as connection:
             batch = _Batch(await _known(connection, requests), self._clock.now())
@@ -121,6 +127,8 @@ class Sealer:
         content = b"".join(line.line + b"\n" for line in lines)
         at = from_milliseconds(lines[0].finished_at)
         key = layout.segment(project, lines[0].step, Digest.of(content), at)
+        if self._seal is not None:
+            key = self._seal.put_on(key)
         await self._store.put(key, content)
         places: list[tuple[str, Place]] = []
         start = 0
@@ -129,6 +137,7 @@ class Sealer:
             start += len(line.line) + 1
         return await self._note(project, places)
 
+    @repeated
     async def _note(self, project: str, places: Sequence[tuple[str, Place]]) -> int:
         now = to_milliseconds(self._clock.now())
         ids = [step for step, _ in places]

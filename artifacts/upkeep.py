@@ -13,6 +13,7 @@ from artifacts.layout import JOINED, STAGING
 from artifacts.limits import IDEMPOTENCY_SECONDS, STAGING_SECONDS
 from artifacts.queries import queue, receipts, steps, tokens, uploads
 from artifacts.queries.queue import Job
+from artifacts.seal import Seal
 from artifacts.sealing import Finish, Sealer
 from artifacts.steps import Outcome
 from artifacts.storage.protocol import ObjectStore
@@ -26,12 +27,14 @@ _AT_ONCE = 200
 class Upkeep:
     """Keeps the house in order; every call may be repeated and run beside others."""
 
-    def __init__(self, database: Database, store: ObjectStore, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, store: ObjectStore, clock: Clock, seal: Seal | None = None
+    ) -> None:
         self._database = database
         self._store = store
         self._clock = clock
         self._content = Content(database, store, clock)
-        self._sealer = Sealer(database, store, clock)
+        self._sealer = Sealer(database, store, clock, seal)
 
     async def read_back(self, job: Job) -> None:
         """Hash a blob where it is served and write the worker's receipt."""

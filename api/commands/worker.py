@@ -49,7 +49,7 @@ async def _work(settings: Settings) -> None:
     stop = stopped_by_signals()
     clock = SystemClock()
     database, store = wiring.open_database(settings), wiring.open_store(settings)
-    upkeep = Upkeep(database, store, clock)
+    upkeep = Upkeep(database, store, clock, wiring.open_seal(settings))
     labourer = Labourer(database, clock, HASH, owner_name(), upkeep.read_back, log_failed_job)
     checker = Checker(database, store, clock)
     looker = Labourer(database, clock, CHECK, owner_name(), checker.check, log_failed_job, at_once=1)
