@@ -19,8 +19,9 @@ With DEST - they go to standard output, after the whole content was verified.
 
 The digest of a tree becomes the new directory DEST: every file is hashed, links are
 never followed, and links that lead out of it are refused; so is a tree with .git in it,
-whose hooks the next git command would run. A file in a tree has a digest of its own. What was fetched before on
-this machine is not fetched again (see custody cache).
+whose hooks the next git command would run. A file of a tree is got by its own digest
+(custody ls shows it). What was fetched before on this machine is not fetched again
+(see custody cache).
 """
 
 _EPILOG = """\

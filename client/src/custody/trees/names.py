@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterable
 
 from custody.trees.errors import UnsafeTreeError
 
 _PROBE = "Custody-\u00c9"
-_SPELLINGS = ("custody-\u00c9", "Custody-\u00e9", "Custody-E\u0301")
+# The last two are one name with the first where trailing dots and spaces are left out.
+_SPELLINGS = ("custody-\u00c9", "Custody-\u00e9", "Custody-E\u0301", "Custody-\u00c9.", "Custody-\u00c9 ")
+_ENDINGS = re.compile(r"[. ]+(?=/|\Z)")
 
 
 def folds(directory: int) -> bool:
@@ -22,7 +25,7 @@ def folds(directory: int) -> bool:
 
 
 def check_apart(paths: Iterable[bytes]) -> None:
-    """Check that no two paths differ only in case or in the form of their accents.
+    """Check that no two paths differ only in case, in the form of their accents, or in dots and spaces at an end.
 
     Raises:
         UnsafeTreeError: Two do.
@@ -41,7 +44,7 @@ def check_apart(paths: Iterable[bytes]) -> None:
 def folded(path: bytes) -> str:
     """Return what all spellings of `path` have in common."""
     text = path.decode("utf-8", "surrogateescape")
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold())
+    return _ENDINGS.sub("", unicodedata.normalize("NFC", unicodedata.normalize("NFD", text).casefold()))
 
 
 def _exists(name: str, directory: int) -> bool:
