@@ -20,6 +20,7 @@ from custody.trees.zstd import pieces
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from custody.trees.remote import TreeService
+    from custody.wire import Document
 
 _PATIENCE = 25
 """Seconds that one question waits for a tree that is still being checked."""
@@ -35,6 +36,7 @@ class Source:
         self.store = store
         self.complete = False
         """Whether this machine seemed to have all that the last layout names."""
+        self._known: tuple[str, Document] = ("", {})
         self._lock = threading.Lock()
         self._turn = threading.Lock()
 
@@ -77,7 +79,7 @@ class Source:
         if self.store is not None and self.store.size(f"manifests/{sha256}"):
             return True
         try:
-            self.remote.state(sha256)
+            self._known = sha256, self.remote.state(sha256)
         except NothingFoundError:
             return False
         return True
@@ -146,7 +148,10 @@ class Source:
         """
         from custody.wire import text
 
-        state = self.remote.state(sha256)
+        asked, state = self._known
+        # What was said a moment ago is as good; only "present" stays so.
+        if asked != sha256 or state.get("state") != "present":
+            state = self.remote.state(sha256)
         if state.get("state") == "checking":
             state = self.remote.state(sha256, wait=_PATIENCE)
         word = text(state, "state")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from hashlib import sha256
 
 from zstandard import ZstdDecompressor
@@ -12,12 +13,11 @@ from custody.trees.errors import MalformedTreeError, UnsafeTreeError
 from custody.trees.folders import Folders, clash
 from custody.trees.layout import Frame
 from custody.trees.links import Links
-from custody.trees.manifest import EXECUTABLE, FOLDER, LINK, Manifest
+from custody.trees.manifest import EXECUTABLE, FILE, FOLDER, LINK, Manifest
 from custody.trees.zstd import decoded
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_EXECUTABLE_MODE = 0o755
-_PLAIN_MODE = 0o644
+_MODES = {FILE: 0o644, EXECUTABLE: 0o755}
 
 
 class WrongBytesError(ContentError):
@@ -52,8 +52,7 @@ class Writer:
             if sha256(piece).digest() != digests[32 * entry : 32 * entry + 32]:  # (1)
                 raise WrongBytesError(f"the bytes of {self._shown(entry)} are not what the manifest says")
             pieces.append(piece)
-        for entry, piece in zip(frame.entries, pieces, strict=True):
-            self._write(entry, piece)
+        self._write_all(frame.entries, pieces)
         return sum(map(len, pieces))
 
     def write_empty(self) -> None:
@@ -68,12 +67,12 @@ class Writer:
             if size == 0 and kind != FOLDER:
                 if manifest.raw(entry) != nothing:
                     raise MalformedTreeError(f"{self._shown(entry)} is empty, and its digest is not")
-                self._write(entry, memoryview(b""))
+                self._write_all([entry], [memoryview(b"")])
 
     def create(self, entry: int) -> int:
         """Create the file of `entry` and return its descriptor, open for reading too."""
         parent, _, name = self.manifest.paths[entry].rpartition(b"/")
-        mode = _EXECUTABLE_MODE if self.manifest.kinds[entry] == EXECUTABLE else _PLAIN_MODE
+        mode = _MODES[self.manifest.kinds[entry]]
         with self._folders.at(parent) as folder:
             try:
                 return os.open(name, (NEW & ~os.O_WRONLY) | os.O_RDWR, mode, dir_fd=folder)
@@ -102,19 +101,43 @@ class Writer:
                 except FileExistsError as error:
                     raise clash(path) from error
 
-    def _write(self, entry: int, content: memoryview) -> None:
-        path = self.manifest.paths[entry]
-        kind = self.manifest.kinds[entry]
-        if kind == LINK:
-            self._keep_target(path, bytes(content))
+    def _write_all(self, entries: Iterable[int], contents: Iterable[memoryview]) -> None:
+        """Write the contents of `entries`.
+
+        Three system calls a file: it is created with its mode, and nothing else of it has to be
+        set or known. This runs ten thousand times in a checkout, hence the local names.
+        """
+        paths, kinds, opened = self.manifest.paths, self.manifest.kinds, self._folders.opened
+        create, write, close = os.open, os.write, os.close
+        for entry, content in zip(entries, contents, strict=True):
+            path, kind = paths[entry], kinds[entry]
+            parent, _, name = path.rpartition(b"/")
+            folder = opened.get(parent)
+            if kind == LINK or folder is None:
+                self._write_slowly(entry, content)
+                continue
+            try:
+                descriptor = create(name, NEW, _MODES[kind], dir_fd=folder)
+            except FileExistsError as error:
+                raise clash(path) from error
+            try:
+                written = write(descriptor, content)
+                while written < len(content):
+                    written += write(descriptor, content[written:])
+            finally:
+                close(descriptor)
+
+    def _write_slowly(self, entry: int, content: memoryview) -> None:
+        """Write what is rare: a link, or a file in one of so many directories that not all stay open."""
+        if self.manifest.kinds[entry] == LINK:
+            self._keep_target(self.manifest.paths[entry], bytes(content))
             return
-        parent, _, name = path.rpartition(b"/")
-        folder = self._folders.opened.get(parent)
-        if folder is None:
-            with self._folders.at(parent) as found:
-                _write_new(found, name, kind, path, content)
-        else:
-            _write_new(folder, name, kind, path, content)
+        descriptor = self.create(entry)
+        try:
+            while content:
+                content = content[os.write(descriptor, content) :]
+        finally:
+            os.close(descriptor)
 
     def _keep_target(self, path: bytes, target: bytes) -> None:
         if b"\0" in target:
@@ -123,19 +146,3 @@ class Writer:
 
     def _shown(self, entry: int) -> str:
         return repr(os.fsdecode(self.manifest.paths[entry])[:200])
-
-
-def _write_new(folder: int, name: bytes, kind: int, path: bytes, content: memoryview) -> None:
-    """Create a file: three system calls, because nothing else of it has to be set or known."""
-    try:
-        descriptor = os.open(
-            name, NEW, _EXECUTABLE_MODE if kind == EXECUTABLE else _PLAIN_MODE, dir_fd=folder
-        )
-    except FileExistsError as error:
-        raise clash(path) from error
-    try:
-        written = os.write(descriptor, content)
-        while written < len(content):
-            written += os.write(descriptor, content[written:])
-    finally:
-        os.close(descriptor)
