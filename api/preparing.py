@@ -8,15 +8,13 @@ from pathlib import Path
 
 from api import wiring
 from api.settings import Settings
-from artifacts import layout
-from artifacts.clock import SystemClock, to_milliseconds, written
+from artifacts.clock import SystemClock
 from artifacts.db import alter
-from artifacts.digest import Digest
 from artifacts.identifiers import new_ulid
 from artifacts.queries import tokens
 from artifacts.queries.tokens import TokenRow
 from artifacts.storage.durable import sync
-from artifacts.wire import canonical
+from artifacts.tokens import Tokens
 from migrations.upgrading import upgrade
 
 DEFAULT_PROJECT = "default"
@@ -41,13 +39,7 @@ async def prepare(settings: Settings) -> None:
     async with database.reading() as connection:
         known = await tokens.find_token(connection, digest)
     if known is None:
-        fact = {"fact": "token", "id": row.id, "project": row.project, "label": row.label}
-        line = canonical({**fact, "sha256": digest.hex(), "recorded_at": written(now)}).encode() + b"\n"
-        key = layout.journal(row.project, row.id, Digest.of(line), now)
-        await store.put(wiring.open_seal(settings).put_on(key), line)
-        async with database.writing() as connection:
-            await tokens.ensure_project(connection, DEFAULT_PROJECT, at=to_milliseconds(now))
-            await tokens.add_token(connection, row, digest=digest, at=to_milliseconds(now))
+        await Tokens(database, store, clock, wiring.open_seal(settings)).issue(row, digest=digest)
     await database.close()
 
 

@@ -23,6 +23,7 @@ from artifacts.labour import Labourer
 from artifacts.queries import tokens
 from artifacts.queries.queue import Job
 from artifacts.queries.tokens import TokenRow
+from artifacts.seal import Seal
 from artifacts.sealing import SIGN
 from artifacts.storage.directory import DirectoryStore
 from artifacts.storage.protocol import ObjectStore
@@ -98,9 +99,14 @@ class Service:
         return await self._labour(JOIN, Joiner(self.database, self.store, self.clock).join)
 
     @property
+    def seal(self) -> Seal:
+        """What api and worker put on names."""
+        return Seal.open_or_create(self.folder / "data" / "seal.key")
+
+    @property
     def upkeep(self) -> Upkeep:
         """The worker's other duties."""
-        return Upkeep(self.database, self.store, self.clock)
+        return Upkeep(self.database, self.store, self.clock, self.seal)
 
     async def _labour(self, kind: str, work: Any) -> int:  # Any: a bound method of either
         note = lambda job, error: self.failures.append((job, error))  # noqa: E731  # two words, one use
@@ -133,7 +139,14 @@ async def a_service(
     directory = DirectoryStore(settings.objects)
     store = kept_in or directory
     hosts = frozenset({"custody.test"})
-    parts = assemble(public_url=PUBLIC_URL, hosts=hosts, database=database, store=store, clock=clock)
+    parts = assemble(
+        public_url=PUBLIC_URL,
+        hosts=hosts,
+        database=database,
+        store=store,
+        clock=clock,
+        seal=Seal.open_or_create(settings.seal_key),
+    )
     now = to_milliseconds(clock.now())
     async with database.writing() as connection:
         for number, (project, secret) in enumerate(TOKENS.items()):
