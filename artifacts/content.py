@@ -6,6 +6,7 @@ The order of DESIGN section 6 for content-addressed writes: bytes, then receipt,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from artifacts.storage.protocol import ObjectStore, Staged
 
 HASH = "hash"
 """The queue of blobs to be read back; its topics are sha256 hex."""
+_LOOKS = 4
+"""How often an object is read that others replace meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,8 @@ class Received:
 
     digest: Digest
     size: int
-    mended: bool = False
-    """They took the place of damaged ones, which a worker must hear of."""
+    again: bool = False
+    """Something lay under their name that no worker vouches for: one must look, again if it has."""
 
 
 class Admission(Protocol):
@@ -89,25 +92,52 @@ class Content:
             except QuotaExceededError:
                 await self._store.discard(staged)
                 raise
-        mended = await self._clear_damage(project, staged)
-        await self._store.promote(staged, layout.blob(project, staged.digest))
+        again = await self.publish(project, staged)
         receipt = Receipt(project, receipts.API, staged.digest, staged.size, staged.digest)
         await receipts.write(self._store, receipt, at=self._clock.now())
-        return Received(staged.digest, staged.size, mended)
+        return Received(staged.digest, staged.size, again)
 
-    async def _clear_damage(self, project: str, staged: Staged) -> bool:
-        """Take away what lies under the name of good bytes and is damaged; return whether it was.
+    async def publish(self, project: str, staged: Staged) -> bool:
+        """Publish what was staged under its digest; return whether a worker must look at it again.
 
-        Promoting never replaces, so without this an upload would be acknowledged over bytes
-        that nobody can ever read.
+        When this returns, what lies there was hashed: in the staging, or where it lies. Nothing
+        is ever removed, so any number of callers may find the same damage and mend it at once.
+
+        Raises:
+            CorruptedError: what lies there is damaged and cannot be replaced.
         """
         key = layout.blob(project, staged.digest)
         size = await self._store.size(key)
-        if size is None or (size == staged.size and (await self._hashed(key))[0] == staged.digest):
-            return False
-        await self._store.delete(layout.receipt(project, staged.digest, receipts.WORKER))
-        await self._store.delete(key)
-        return True
+        if size is None or (size == staged.size and await self._holds(key, staged.digest)):
+            await self._store.promote(staged, key)
+        else:
+            await self._store.replace(staged, key)
+            if not await self._holds(key, staged.digest):
+                raise CorruptedError(
+                    "good bytes do not take the place of damaged ones",
+                    hint="custody-server doctor says more about the store",
+                    digest=str(staged.digest),
+                )
+        return size is not None and not await self._confirmed(project, staged.digest)
+
+    async def _holds(self, key: Key, digest: Digest) -> bool:
+        for _ in range(_LOOKS):
+            # Somebody else may be replacing it at this moment.
+            with contextlib.suppress(CorruptedError, NotFoundError):
+                return (await self._hashed(key))[0] == digest
+        return False
+
+    async def _confirmed(self, project: str, digest: Digest) -> bool:
+        """Whether a worker says that the bytes are right; if it says they are damaged, it is unsaid.
+
+        The signer waits then, until a worker has looked again, instead of refusing.
+        """
+        with contextlib.suppress(CorruptedError):
+            receipt = await receipts.read(self._store, project, digest, kind=receipts.WORKER)
+            if receipt is None or receipt.holds:
+                return receipt is not None
+        await self._store.delete(layout.receipt(project, digest, receipts.WORKER))
+        return False
 
     async def _hashed(self, key: Key) -> tuple[Digest, int]:
         hasher = hashlib.sha256()
@@ -123,8 +153,9 @@ class Content:
         new = await receipt_queries.add_receipt(
             connection, project, received.digest, kind=receipts.API, size=received.size, at=now
         )
-        if new or received.mended:
-            await queue.enqueue(connection, [(project, HASH, received.digest.hex)], available_at=now)
+        if new or received.again:
+            enqueue = queue.enqueue_again if received.again else queue.enqueue
+            await enqueue(connection, [(project, HASH, received.digest.hex)], available_at=now)
         if self._admission is not None:
             self._admission.settled(project, received.digest)
         return new

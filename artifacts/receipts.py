@@ -7,6 +7,7 @@ served. The signer believes only the latter, or its own eyes.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -52,7 +53,7 @@ class Receipt:
 
 
 async def write(store: ObjectStore, receipt: Receipt, *, at: datetime) -> None:
-    """Publish `receipt`; the first one of its kind stays."""
+    """Publish `receipt`; the first one of its kind stays, but for one that tells of damage now mended."""
     members = {
         "receipt": "custody/v1",
         "kind": receipt.kind,
@@ -64,7 +65,24 @@ async def write(store: ObjectStore, receipt: Receipt, *, at: datetime) -> None:
     if not receipt.holds:
         members["found"] = str(receipt.found)
     key = layout.receipt(receipt.project, receipt.digest, receipt.kind)
-    await store.put(key, canonical(members).encode())
+    content = canonical(members).encode()
+    if receipt.kind == WORKER and receipt.holds and await _tells_of_damage(store, receipt):
+        await store.replace(await store.stage(_once(content), at=at, limit=len(content)), key)
+    else:
+        await store.put(key, content)
+
+
+async def _tells_of_damage(store: ObjectStore, receipt: Receipt) -> bool:
+    """Whether the receipt in the place of `receipt` vouches for nothing."""
+    try:
+        known = await read(store, receipt.project, receipt.digest, kind=receipt.kind)
+    except CorruptedError:
+        return True
+    return known is not None and not known.holds
+
+
+async def _once(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
 
 async def read(store: ObjectStore, project: str, digest: Digest, *, kind: str) -> Receipt | None:

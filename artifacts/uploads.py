@@ -21,7 +21,13 @@ from artifacts.clock import Clock, to_milliseconds
 from artifacts.content import Content, Received
 from artifacts.db import Database
 from artifacts.digest import Digest, DigestSet
-from artifacts.errors import ConflictError, DigestMismatchError, InvalidInputError, NotFoundError
+from artifacts.errors import (
+    ConflictError,
+    CorruptedError,
+    DigestMismatchError,
+    InvalidInputError,
+    NotFoundError,
+)
 from artifacts.identifiers import checked_ulid, new_ulid
 from artifacts.labour import LEASE_MS
 from artifacts.layout import Key
@@ -211,7 +217,7 @@ class Joiner:
         1. The parts are joined under a key that no client can name, and that copy is hashed.
         2. Another digest or length ends the upload: nothing is published.
         3. That very copy is published. An object that was there before is read again, because
-           it is not the one that was just hashed.
+           it is not the one that was just hashed; if it is damaged, the copy takes its place.
         4. Receipt, then rows; the parts go last.
         """
         parts = [layout.part(row.id, number) for number in part_numbers(row.size)]
@@ -229,15 +235,13 @@ class Joiner:
         if known is not None and kind == receipts.API:
             await self._store.discard(staged)
             return  # to read back what is served is the worker's task, and its job is queued
-        await self._store.promote(staged, key)  # 3
-        if known is None:
-            receipt = Receipt(row.project, kind, row.digest, row.size, staged.digest)
-            await receipts.write(self._store, receipt, at=self._clock.now())  # 4
-        else:
-            receipt = await self._content.read_back(row.project, row.digest)
-        if not receipt.holds:
-            await self._refuse(row, "what was stored under this digest before is damaged", parts)
+        try:
+            await self._content.publish(row.project, staged)  # 3
+        except CorruptedError as error:
+            await self._refuse(row, error.message, parts)
             return
+        receipt = Receipt(row.project, kind, row.digest, row.size, staged.digest)
+        await receipts.write(self._store, receipt, at=self._clock.now())  # 4
         async with self._database.writing() as connection:
             if await uploads.move(connection, row, to=UploadState.PRESENT):
                 if not row.by_step:  # what a step sends is an artifact once the step names it

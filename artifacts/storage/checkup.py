@@ -154,5 +154,8 @@ async def _joined(on: Trial) -> tuple[Verdict, str]:
 async def _delete(on: Trial) -> tuple[Verdict, str]:
     await on.store.put(on.key(7), b"to be removed")
     await on.store.delete(on.key(7))
-    gone = await on.store.size(on.key(7)) is None
-    return judged(gone, "what is deleted is gone", "a deleted object is still there")
+    if await on.store.size(on.key(7)) is not None:
+        return Verdict.BAD, "a deleted object is still there"
+    await on.store.put(on.key(7), b"written again")
+    again = await on.store.size(on.key(7)) == len(b"written again")
+    return judged(again, "what is deleted is gone, until it is written again", "its name is gone for ever")

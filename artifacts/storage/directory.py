@@ -95,6 +95,10 @@ class DirectoryStore:
         """Link the staged file to its final name; see `ObjectStore.promote`."""
         await self._run(lambda: self._publish(str(staged.key), key))
 
+    async def replace(self, staged: Staged, key: Key) -> None:
+        """Rename the staged file over its final name; see `ObjectStore.replace`."""
+        await self._run(lambda: self._publish_over(str(staged.key), key))
+
     async def discard(self, staged: Staged) -> None:
         """Remove the staged file."""
         await self.delete(staged.key)
@@ -209,6 +213,12 @@ class DirectoryStore:
             os.link(staged, str(key), src_dir_fd=self._root, dst_dir_fd=self._root, follow_symlinks=False)
         sync_directory(directory, dir_fd=self._root)
         os.unlink(staged, dir_fd=self._root)
+
+    def _publish_over(self, staged: str, key: Key) -> None:
+        directory = os.path.dirname(str(key))
+        self._directory(directory)
+        os.rename(staged, str(key), src_dir_fd=self._root, dst_dir_fd=self._root)
+        sync_directory(directory, dir_fd=self._root)
 
     def _put(self, key: Key, content: bytes) -> None:
         staged = str(layout.staging(new_ulid(datetime.now(UTC))))

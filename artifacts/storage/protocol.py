@@ -39,9 +39,10 @@ class Listed:
 class ObjectStore(Protocol):
     """Objects written once. Safe for concurrent use; every call may be retried.
 
-    There is no overwrite: promoting to, or putting at, a known key does nothing, because
-    keys name their content or were decided by the database. When `promote` or `put`
-    returns, the object survives a crash of the machine.
+    Promoting to, or putting at, a known key does nothing, because keys name their content
+    or were decided by the database. `replace` alone overwrites; it is for objects that were
+    found to be damaged. When `promote`, `put` or `replace` returns, the object survives a
+    crash of the machine.
 
     Raises `UnavailableError` when the back end does not answer.
     """
@@ -55,6 +56,13 @@ class ObjectStore(Protocol):
 
     async def promote(self, staged: Staged, key: Key) -> None:
         """Publish exactly the bytes that were hashed under `key`, and end the staging."""
+
+    async def replace(self, staged: Staged, key: Key) -> None:
+        """Publish exactly the bytes that were hashed over whatever lies under `key`, in one step.
+
+        At no moment is there nothing under `key`, and nobody reads a mixture: it is the old
+        object or the new one. The staging ends.
+        """
 
     async def discard(self, staged: Staged) -> None:
         """End a staging without publishing anything."""

@@ -13,22 +13,17 @@ import contextlib
 import hashlib
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
 from typing import Any, Final
 
 from artifacts import layout
 from artifacts.digest import Digest
-from artifacts.errors import (
-    CorruptedError,
-    InvalidInputError,
-    NotFoundError,
-    UnavailableError,
-)
+from artifacts.errors import CorruptedError, InvalidInputError, NotFoundError, UnavailableError
 from artifacts.identifiers import new_ulid
 from artifacts.layout import Key
 from artifacts.storage.protocol import Listed, Staged
 from artifacts.storage.s3 import MIB, Answer, Bucket, ChangedError, UnsupportedError
 from artifacts.storage.s3_bodies import SUM, regrouped, sums, within
+from artifacts.storage.s3_copies import Copy, copied
 from artifacts.storage.s3_multipart import Guard, Multipart, copy_together
 from artifacts.storage.s3_reading import NEEDED, Reading
 
@@ -37,6 +32,8 @@ _HELD: Final = MIB
 _PART: Final = 8 * MIB
 _COPY_PART: Final = 256 * MIB
 """Larger objects are copied in ranges, so that no single copy outlasts a deadline."""
+_COPIES: Final = 3
+"""How often a copy is made that comes out too short."""
 _URL_SECONDS: Final = 300
 _SETTLE: Final = (0.0, 0.05, 0.2, 0.5)
 
@@ -112,14 +109,21 @@ class S3Store:
             UnavailableError: the store says it wrote the object and does not show it.
             CorruptedError: it wrote another length.
         """
+        found = await self._seen(key, size)
+        if found is None:
+            raise UnavailableError("the store does not show what it wrote", key=str(key))
+        if size not in {None, found["ContentLength"]}:
+            raise CorruptedError("the store kept another length than was written", key=str(key))
+        return found
+
+    async def _seen(self, key: Key, size: int | None = None) -> Answer | None:
+        found = None
         for pause in _SETTLE:
             await asyncio.sleep(pause)
             found = await self._head(key)
-            if found is not None:
-                if size not in {None, found["ContentLength"]}:
-                    raise CorruptedError("the store kept another length than was written", key=str(key))
-                return found
-        raise UnavailableError("the store does not show what it wrote", key=str(key))
+            if found is not None and size in {None, found["ContentLength"]}:
+                break
+        return found
 
     async def promote(self, staged: Staged, key: Key) -> None:
         """Write what was held, or copy what was hashed, bound to its ETag; see `ObjectStore.promote`."""
@@ -130,32 +134,28 @@ class S3Store:
                 await self._copy(staged, key)
         await self.discard(staged)
 
-    async def _copy(self, staged: Staged, key: Key) -> None:
-        source = {"Bucket": self._bucket.name, "Key": self.name_of(staged.key)}
-        bound: dict[str, Any] = {
-            "CopySource": source,
-            "CopySourceIfMatch": staged.mark,
-        }  # Any: as boto3 takes
-        guard = self._guard_for(key)
-        try:
-            if staged.size <= self._copy_part:
-                await self._bucket.call(
-                    "copy_object", expecting=(ChangedError,), Key=self.name_of(key), **bound, **guard
-                )
-            else:
-                sources = [{**bound, **part} for part in self._ranges(staged.size)]
-                await copy_together(self._bucket, self.name_of(key), sources, guard)
-        except ChangedError as error:
-            raise CorruptedError("the upload was changed after it was hashed", key=str(staged.key)) from error
-        try:
-            await self._written(key, staged.size)
-        except CorruptedError:
-            await self.delete(key)  # left there, it would stand in the way of the right bytes
-            raise
+    async def replace(self, staged: Staged, key: Key) -> None:
+        """Write or copy over what is there: S3 shows the old object or the new one."""
+        if staged.held is not None:
+            await self._overwrite(key, staged.held)
+        else:
+            await self._copy(staged, key)
+        await self.discard(staged)
 
-    def _ranges(self, size: int) -> list[dict[str, str]]:
-        edges = [*range(0, size, self._copy_part), size]
-        return [{"CopySourceRange": f"bytes={start}-{end - 1}"} for start, end in pairwise(edges)]
+    async def _copy(self, staged: Staged, key: Key) -> None:
+        source, target = self.name_of(staged.key), self.name_of(key)
+        copy = Copy(source, staged.mark, staged.size, target, self._guard_for(key))
+        for _ in range(_COPIES):
+            try:
+                await copied(self._bucket, copy, part=self._copy_part)
+            except ChangedError as error:
+                raise CorruptedError("the upload was changed after it was hashed", key=str(key)) from error
+            # A short copy is not deleted: by then another writer's good one can lie there.
+            with contextlib.suppress(CorruptedError):
+                await self._written(key, staged.size)
+                return
+        hint = "custody-server doctor says more about the store"
+        raise UnavailableError("the store makes copies of other lengths", hint=hint, key=str(key))
 
     async def discard(self, staged: Staged) -> None:
         """Remove the staged object; what cannot be removed now is swept later."""
@@ -169,24 +169,23 @@ class S3Store:
             await self._put(key, content)
 
     async def _put(self, key: Key, content: bytes) -> None:
-        guard = self._guard_for(key)
-        name, body = self.name_of(key), sums(content)
+        expecting = (ChangedError, UnsupportedError)
+        members = {**sums(content), **self._guard_for(key), **self._new_only}
         try:
-            await self._bucket.call(
-                "put_object",
-                expecting=(ChangedError, UnsupportedError),
-                Key=name,
-                **body,
-                **guard,
-                **self._new_only,
-            )
+            await self._bucket.call("put_object", expecting=expecting, Key=self.name_of(key), **members)
         except UnsupportedError:
             self._new_only = {}  # this server does not know the condition, and nothing rests on it
-            await self._bucket.call("put_object", Key=name, **body, **guard)
-        except ChangedError as error:
+            await self._overwrite(key, content)
+        except ChangedError:
             # Another writer was first, or an answer was lost and the repetition met our own object.
-            if await self.size(key) is None:
-                raise UnavailableError("the store refuses a new object as known", key=str(key)) from error
+            # Or the server takes the trace of a deleted object for one: it is asked without.
+            if await self._seen(key) is None:
+                await self._overwrite(key, content)
+                await self._written(key, len(content))
+
+    async def _overwrite(self, key: Key, content: bytes) -> None:
+        guard = self._guard_for(key)
+        await self._bucket.call("put_object", Key=self.name_of(key), **sums(content), **guard)
 
     def open(self, key: Key, *, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
         """Read in pieces of 1 MiB, going on where a connection broke; see `ObjectStore.open`."""

@@ -229,18 +229,31 @@ async def test_uploads_that_nobody_finished_are_swept_and_others_are_not(
     assert (await client.get(f"/v1/blobs/{checking['digest']}")).content == bytes(2 * MIB)
 
 
-async def test_bytes_that_were_stored_before_are_read_again_and_not_replaced(
-    service: Service, client: httpx2.AsyncClient
+@pytest.mark.parametrize("damage", [b"damaged bits", SMALL[:-1] + b"X"])
+async def test_an_upload_takes_the_place_of_damaged_bytes(
+    service: Service, client: httpx2.AsyncClient, damage: bytes
 ) -> None:
     key = layout.blob("default", Digest.of(SMALL))
-    await service.store.put(key, b"damaged bits")
+    await service.store.put(key, damage)
     told = await announce(client, SMALL)
     await send(client, told, SMALL)
     assert (await complete(client, told)).status_code == 202
     await service.join_uploads()
-    answer = await complete(client, told)
-    assert (answer.status_code, "damaged" in answer.json()["detail"]) == (422, True)
-    assert (await client.get(f"/v1/blobs/{told['digest']}")).status_code == 404
+    assert (await complete(client, told)).status_code == 200
+    assert (await client.get(f"/v1/blobs/{told['digest']}")).content == SMALL
+    assert await left(service) == []
+
+
+async def test_an_upload_to_where_no_object_can_lie_is_refused(tmp_path: Path, index: str | None) -> None:
+    async with a_service(tmp_path, index=index) as service, service.client() as client:
+        place = tmp_path / "data" / "objects" / str(layout.blob("default", Digest.of(SMALL)))
+        (place / "a folder").mkdir(parents=True)
+        told = await announce(client, SMALL)
+        await send(client, told, SMALL)
+        await complete(client, told)
+        await service.join_uploads()
+        refused = await complete(client, told)
+        assert (refused.status_code, "no object" in refused.json()["detail"]) == (422, True)
 
 
 async def finished(client: httpx2.AsyncClient, told: dict[str, object]) -> str:

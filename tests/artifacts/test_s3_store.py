@@ -84,6 +84,58 @@ async def test_a_server_that_knows_no_conditions_is_used_without(fake: FakeS3, s
     assert fake.seen.count("PutObject") == 4, "it was asked for once and never again"
 
 
+def _taking_every_name_for_known(fake: FakeS3) -> None:
+    strict = fake.serve
+
+    def serve(request: Request) -> Answer:
+        if "if-none-match" in request.headers:
+            return RefusedError("PreconditionFailed", 412).answer
+        return strict(request)
+
+    fake.serve = serve  # type: ignore[method-assign]  # the fake is ours, and this is how it errs here
+
+
+async def test_a_server_that_takes_the_trace_of_a_deleted_object_for_one_is_asked_without_condition(
+    fake: FakeS3, store: S3Store
+) -> None:
+    _taking_every_name_for_known(fake)
+    await store.put(KEY, b"content")
+    assert await store.read(KEY) == b"content"
+
+
+async def test_nothing_is_acknowledged_that_such_a_server_never_shows(fake: FakeS3, store: S3Store) -> None:
+    _taking_every_name_for_known(fake)
+    fake.faults.add("HeadObject", Fault.STALE_404, times=1000)
+    with pytest.raises(UnavailableError):
+        await store.put(KEY, b"content")
+
+
+@pytest.mark.parametrize("copy_part", [5 * MIB, 256 * MIB])
+async def test_a_copy_that_stays_short_is_not_acknowledged_and_takes_nothing_away(
+    fake: FakeS3, copy_part: int
+) -> None:
+    store = S3Store(Bucket(access_to(fake)), copy_part=copy_part)
+    content = secrets.token_bytes(12 * MIB)
+    staged = await store.stage(stream(content), at=NOW, limit=12 * MIB)
+    strict, deleted = fake.serve, []
+
+    def serve(request: Request) -> Answer:
+        answer = strict(request)
+        if request.key == str(KEY) and request.method in {"PUT", "POST"} and str(KEY) in fake.shelf.objects:
+            replaced(fake, str(KEY), content[:-1])
+        deleted.extend([request.key] if request.method == "DELETE" else [])
+        return answer
+
+    fake.serve = serve  # type: ignore[method-assign]  # see above
+    with pytest.raises(UnavailableError, match="other lengths"):
+        await store.promote(staged, KEY)
+    assert str(KEY) not in deleted
+    fake.serve = strict  # type: ignore[method-assign]  # see above
+    await store.replace(staged, KEY)
+    assert fake.shelf.objects[str(KEY)].content == content
+    store.close()
+
+
 async def test_an_object_that_was_damaged_is_not_given_out(fake: FakeS3, store: S3Store) -> None:
     await store.put(KEY, b"what was written")
     kept = fake.shelf.objects[f"service/{KEY}"]

@@ -4,48 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from artifacts import layout
 from artifacts.digest import Digest
-from artifacts.errors import InvalidInputError, LimitExceededError, NotFoundError
+from artifacts.errors import CorruptedError, InvalidInputError, LimitExceededError, NotFoundError
 from artifacts.layout import Key
-from artifacts.storage.directory import DirectoryStore
 from artifacts.storage.protocol import ObjectStore
-from artifacts.storage.s3 import Bucket
-from artifacts.storage.s3_store import S3Store
-from tests.fakes.s3.server import a_fake_s3
-from tests.s3 import store_over
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 CONTENT = b"some bytes"
 KEY = layout.blob("default", Digest.of(CONTENT))
 UPLOAD = "01K00000000000000000000000"
 MIB = 1 << 20
-
-
-@pytest.fixture(params=["directory", "fake_s3", pytest.param("real_s3", marks=pytest.mark.slow)])
-def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[ObjectStore]:
-    """Each back end in turn."""
-    if request.param == "directory":
-        made = DirectoryStore(tmp_path / "objects")
-        yield made
-        made.close()
-        return
-    if request.param == "fake_s3":
-        with a_fake_s3(page=3) as fake:
-            kept = store_over(fake)
-            yield kept
-            kept.close()
-        return
-    real = request.getfixturevalue("real_bucket")
-    kept = S3Store(Bucket(real), prefix=f"contract-{secrets.token_hex(6)}")
-    yield kept
-    kept.close()
 
 
 async def chunks(*pieces: bytes) -> AsyncIterator[bytes]:
@@ -85,6 +59,50 @@ async def test_promoting_over_a_known_key_changes_nothing(store: ObjectStore) ->
     staged = await store.stage(chunks(b"other bytes"), at=NOW, limit=100)
     await store.promote(staged, KEY)
     assert await store.read(KEY) == CONTENT
+    assert await names(store) == [str(KEY)]
+
+
+@pytest.mark.parametrize("size", [0, 10, 2 * MIB, 9 * MIB])
+@pytest.mark.parametrize("before", [b"damaged", bytes(9 * MIB), None])
+async def test_replacing_publishes_over_what_is_there(
+    store: ObjectStore, before: bytes | None, size: int
+) -> None:
+    content = secrets.token_bytes(size)
+    staged = await store.stage(chunks(content), at=NOW, limit=size)
+    key = layout.blob("default", staged.digest)
+    if before is not None:
+        await store.put(key, before)
+    await store.replace(staged, key)
+    assert (await store.size(key), await whole(store, key)) == (size, content)
+    assert await names(store) == [str(key)]
+
+
+async def test_joined_parts_are_published_over_what_is_there(store: ObjectStore) -> None:
+    part, content = layout.part(UPLOAD, 1), secrets.token_bytes(3 * MIB)
+    await store.put(part, content)
+    staged = await store.assemble([part], at=NOW)
+    key = layout.blob("default", staged.digest)
+    await store.put(key, b"damaged")
+    await store.replace(staged, key)
+    assert await whole(store, key) == content
+    assert await names(store) == sorted([str(key), str(part)])
+
+
+@pytest.mark.parametrize("size", [10, 2 * MIB])
+async def test_while_objects_are_replaced_there_is_always_a_whole_one(store: ObjectStore, size: int) -> None:
+    contents = [bytes([number]) * size for number in range(8)]
+    staged = [await store.stage(chunks(content), at=NOW, limit=size) for content in contents]
+    await store.put(KEY, contents[0])
+    replacing = asyncio.gather(*(store.replace(one, KEY) for one in staged))
+    seen = []
+    while not replacing.done():
+        try:
+            seen.append(await whole(store, KEY))
+        except CorruptedError:  # it was replaced just then, and the reader was told
+            continue
+    await replacing
+    assert set(seen) <= set(contents)
+    assert await store.read(KEY) in contents
     assert await names(store) == [str(KEY)]
 
 
