@@ -18,6 +18,13 @@ _OWN_PATHS = (
     *("v1", ".well-known", "builders", "buildtypes", "predicates", "problems"),
     *("healthz", "readyz", "metrics", "openapi.json"),
 )
+_DATABASES = {
+    "postgresql+asyncpg": "postgresql+asyncpg",
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+    "sqlite+aiosqlite": "sqlite+aiosqlite",
+}
+"""How a URL may begin, and the driver that follows."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -53,8 +60,33 @@ class Settings(BaseSettings):
         int, Field(ge=1, description="Requests a token may make at once before the rate counts.")
     ] = 100
     database_url: Annotated[
-        str | None, Field(description="SQLAlchemy URL of the index; by default SQLite in the data folder.")
+        str | None,
+        Field(
+            description="URL of the index: postgresql://user:password@host/name; "
+            "by default SQLite in the data folder."
+        ),
     ] = None
+    database_connections: Annotated[
+        int, Field(ge=2, le=1000, description="Connections to PostgreSQL, in each process.")
+    ] = 8
+    database_connection_seconds: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=600,
+            description="How long to wait for PostgreSQL to accept a connection, or for a free one.",
+        ),
+    ] = 10
+    database_statement_seconds: Annotated[
+        float, Field(gt=0, le=3600, description="PostgreSQL ends a statement that takes longer.")
+    ] = 30
+    database_lock_seconds: Annotated[
+        float, Field(gt=0, le=3600, description="PostgreSQL ends a statement that waits longer for a lock.")
+    ] = 10
+    database_idle_seconds: Annotated[
+        float,
+        Field(gt=0, le=3600, description="PostgreSQL ends a transaction that does nothing for longer."),
+    ] = 60
     store_url: Annotated[
         str | None,
         Field(
@@ -136,6 +168,16 @@ class Settings(BaseSettings):
         if value is not None and (not _STORE_URL.fullmatch(value) or _FOLDER_ELSEWHERE.match(value)):
             raise ValueError("write it as file:///folder or s3://bucket/prefix")
         return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_url_names_a_database(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        scheme, colon, rest = value.partition("://")
+        if not colon or scheme not in _DATABASES:
+            raise ValueError("write it as postgresql://user:password@host/name")
+        return f"{_DATABASES[scheme]}://{rest}"
 
     @field_validator("s3_sse")
     @classmethod

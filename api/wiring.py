@@ -14,7 +14,7 @@ from api.parts import Fences, Parts, assemble
 from api.quotas import Allowed
 from api.settings import Settings
 from artifacts.clock import SystemClock
-from artifacts.db import Database, connect
+from artifacts.db import Database, Patience, connect
 from artifacts.errors import InvalidInputError
 from artifacts.seal import Seal
 from artifacts.storage.directory import DirectoryStore
@@ -23,7 +23,14 @@ from artifacts.storage.protocol import ObjectStore
 
 def open_database(settings: Settings) -> Database:
     """The index."""
-    return connect(settings.index_url)
+    patience = Patience(
+        connections=settings.database_connections,
+        connection_seconds=settings.database_connection_seconds,
+        statement_seconds=settings.database_statement_seconds,
+        lock_seconds=settings.database_lock_seconds,
+        idle_seconds=settings.database_idle_seconds,
+    )
+    return connect(settings.index_url, patience)
 
 
 def open_seal(settings: Settings) -> Seal:

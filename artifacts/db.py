@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from artifacts import prompt_sqlite
+from artifacts.errors import InvalidInputError
 from artifacts.outages import outage, unreachable
 
 BUSY_TIMEOUT_MS = 30_000
@@ -193,8 +194,37 @@ def _begin(connection: sa.Connection) -> None:
 
 
 async def alter(url: str, change: Callable[[sa.Connection], None]) -> None:
-    """Let `change` alter the schema at `url`; it commits by itself."""
-    engine = create_async_engine(url)
-    async with engine.connect() as connection:
-        await connection.run_sync(change)
-    await engine.dispose()
+    """Let `change` alter the schema at `url`; it commits by itself.
+
+    Raises:
+        InvalidInputError: the database does not keep text as UTF-8.
+        UnavailableError: there is no connection to it, or not the lock that altering needs.
+    """
+    engine = create_async_engine(url, hide_parameters=True)
+    try:
+        connection = await _connected(engine)
+        try:
+            await _check_encoding(connection)
+            await connection.run_sync(change)
+        except _TOLD as error:
+            _tell(error)
+            raise
+        finally:
+            await connection.close()
+    finally:
+        await engine.dispose()
+
+
+async def _check_encoding(connection: AsyncConnection) -> None:
+    """A server made in the locale C keeps bytes of no encoding unless told otherwise."""
+    if connection.dialect.name != _POSTGRESQL:
+        return
+    found = await connection.exec_driver_sql("SHOW server_encoding")
+    encoding = found.scalar_one()
+    await connection.rollback()
+    if encoding != "UTF8":
+        raise InvalidInputError(
+            "the index needs a database in UTF-8",
+            hint="CREATE DATABASE custody TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'",
+            encoding=encoding,
+        )

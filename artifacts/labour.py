@@ -10,6 +10,7 @@ from typing import Final
 
 from artifacts.clock import Clock, to_milliseconds
 from artifacts.db import Database
+from artifacts.outages import repeated
 from artifacts.queries import queue
 from artifacts.queries.queue import Job
 
@@ -37,6 +38,7 @@ class Labourer:
     at_once: int = _AT_ONCE
     """How many jobs are leased together; one, where a job may take long."""
 
+    @repeated
     async def round(self) -> int:
         """Take what is there, do it, and return how many jobs that was."""
         now = to_milliseconds(self.clock.now())
@@ -53,7 +55,7 @@ class Labourer:
 
     async def _one(self, job: Job) -> None:
         try:
-            await self.work(job)
+            await repeated(self.work)(job)
         except Exception as error:  # one bad job must not stop the others
             self.failed(job, error)
 

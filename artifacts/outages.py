@@ -30,8 +30,11 @@ _POSTGRESQL: Final = ("08", "53", "57", "58", "25006", "25P03", "25P04", "55P03"
 """How those of PostgreSQL begin: connection, resources, operator (time-outs too), the system,
 a server that only reads or dropped an idle transaction, a lock that did not come in time."""
 
-_GAVE_WAY: Final = ("40001", "40P01")
-"""Two transactions could not both go on; this one was undone, and may simply be repeated."""
+_GAVE_WAY: Final = ("40001", "40P01", "23505")
+"""Two transactions could not both go on; this one was undone, and may simply be repeated.
+
+A unique key is among them: where two write the same for the first time, the one that comes
+second sees on its next trial what stands."""
 
 TRIALS: Final = 6
 _FIRST_PAUSE: Final = 0.005

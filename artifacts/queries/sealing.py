@@ -67,7 +67,13 @@ class Decision:
 
 _DECIDE = (
     sa.update(step)
-    .where(step.c.project == sa.bindparam("_project"), step.c.id == sa.bindparam("_id"))
+    .where(
+        step.c.project == sa.bindparam("_project"),
+        step.c.id == sa.bindparam("_id"),
+        # Whoever decides holds the row (`find_steps`), so this changes nothing; it is here for
+        # whoever forgets to: a step is decided for once.
+        step.c.state == sa.literal_column(f"'{StepState.OPEN}'"),
+    )
     .values(
         state=_SEALING,
         outcome=sa.bindparam("_outcome"),
