@@ -25,6 +25,9 @@ class Shelf:
     places: dict[str, tuple[str, int, int, int, int]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     break_off: int = 0
+    refer_to: str = ""
+    """Where blobs are said to lie for who may be redirected; what is asked there has no token."""
+    tokens: list[str] = field(default_factory=list)
 
     def missing(self, digests: list[str]) -> list[str]:
         return [one for one in digests if one not in self.places and one not in self.blobs]
@@ -71,9 +74,13 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         shelf = self.server.shelf
         shelf.asked.append(f"GET {self.path} {self.headers.get('Range', '')}".strip())
+        shelf.tokens.append(self.headers.get("Authorization", ""))
         parts = self.path.partition("?")[0].split("/")
         hexes = parts[3].partition(":")[2]
-        if parts[2] == "blobs":
+        if shelf.refer_to and self.path.endswith("?redirect=1"):
+            place = f"{shelf.refer_to}{self.path.partition('?')[0]}?signature=good"
+            self._send(b"", code=307, headers={"Location": place})
+        elif parts[2] == "blobs":
             self._blob(shelf.blobs.get(hexes))
         elif parts[-1] in ("manifest", "layout"):
             self._send((shelf.manifests if parts[-1] == "manifest" else shelf.layouts).get(hexes))

@@ -19,6 +19,7 @@ from custody.trees.zstd import pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from custody.trees.direct import Direct, References
     from custody.trees.remote import TreeService
     from custody.wire import Document
 
@@ -37,16 +38,21 @@ class Source:
         self.complete = False
         """Whether this machine seemed to have all that the last layout names."""
         self._known: tuple[str, Document] = ("", {})
+        self._references: References | None = None
         self._lock = threading.Lock()
         self._turn = threading.Lock()
 
     def supply(self) -> Supply:
         """Return a way to the bytes for one thread."""
-        with self._lock:
-            return Supply(self._twin, self.store, self._turn)
+        return Supply(self._direct, self.store, self._turn)
 
-    def _twin(self) -> TreeService:
-        return self.remote.twin()
+    def _direct(self) -> Direct:
+        from custody.trees.direct import Direct, References
+
+        with self._lock:
+            if self._references is None:
+                self._references = References()
+            return Direct(self.remote.twin(), self._references)
 
     @property
     def remote(self) -> TreeService:

@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from http.client import HTTPResponse
 
-    from custody.trees.remote import TreeService
+    from custody.trees.direct import Direct
 
 WINDOW = 1 << 20
 """Frames that begin within so many bytes of a pack are asked for together."""
@@ -39,30 +39,30 @@ class Supply:
     """One thread's way to the bytes of one project."""
 
     def __init__(
-        self, connect: Callable[[], TreeService], store: NodeStore | None, turn: Lock | None = None
+        self, connect: Callable[[], Direct], store: NodeStore | None, turn: Lock | None = None
     ) -> None:
         """Prepare; nothing is asked yet.
 
         Args:
-            connect: Makes a way to the service, over a connection of this thread's own.
+            connect: Makes a way to blobs, over connections of this thread's own.
             store: What this machine keeps.
             turn: Held while frames are handed over. Threads that share one wait here, and
                 for bytes, but never for the interpreter: between short system calls they
                 would take it from each other thousands of times.
         """
         self._connect = connect
-        self._connected: TreeService | None = None
+        self._connected: Direct | None = None
         self._store = store
         self._turn = turn or Lock()
         self.decoder = decoder()
 
     def close(self) -> None:
-        """Drop the connection."""
+        """Drop the connections."""
         if self._connected is not None:
-            self._connected.transport.close()
+            self._connected.close()
 
     @property
-    def _remote(self) -> TreeService:
+    def _remote(self) -> Direct:
         if self._connected is None:
             self._connected = self._connect()
         return self._connected

@@ -1,0 +1,160 @@
+"""Work that processes share: each piece is done once, errors come home, and nobody stays behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from custody.errors import ContentError, RefusedError
+from custody.trees.crew import Crew
+from custody.trees.forks import forkable, processors, side_by_side
+from custody.trees.tickets import MOST, Tickets
+
+
+def gone(pid: int) -> bool:
+    return not Path(f"/proc/{pid}").exists()
+
+
+def test_every_ticket_is_drawn_once_however_many_processes_draw() -> None:
+    tickets = Tickets(MOST)
+    drawn: list[int] = []
+
+    def draw(_: int) -> list[int]:
+        return list(iter(tickets.draw, None))
+
+    def first(number: int) -> object:
+        mine = draw(number)
+        if number:
+            return mine
+        drawn.extend(mine)
+        return None
+
+    side_by_side(first, drawn.extend, 3)
+    tickets.close()
+    assert sorted(drawn) == list(range(MOST))
+
+
+def test_no_ticket_is_left_once_they_are_void() -> None:
+    tickets = Tickets(10)
+    assert tickets.draw() == 0
+    tickets.void()
+    assert tickets.draw() is None
+    tickets.close()
+
+
+def test_more_jobs_than_tickets_are_all_done() -> None:
+    done: list[int] = []
+    jobs = [lambda tool, number=number: tool.append(number) for number in range(MOST * 2 + 7)]
+    crew: Crew[list[int]] = Crew(lambda: done, lambda _: None, jobs)
+    crew.work(3)
+    crew.close()
+    assert sorted(done) == list(range(MOST * 2 + 7))
+
+
+def test_the_first_failure_ends_the_work() -> None:
+    done: list[int] = []
+
+    def fail(_: object) -> None:
+        raise ContentError("no")
+
+    jobs = [fail, *(lambda tool, number=number: tool.append(number) for number in range(50))]
+    crew: Crew[list[int]] = Crew(lambda: done, lambda _: None, jobs)
+    with pytest.raises(ContentError, match="no"):
+        crew.work(1)
+    crew.close()
+    assert done == []
+
+
+def test_an_error_of_a_fork_comes_home_whole() -> None:
+    def fail(number: int) -> object:
+        if number:
+            raise RefusedError(403, "it is not yours", slug="forbidden", hint="ask")
+        return None
+
+    with pytest.raises(RefusedError, match="it is not yours") as caught:
+        side_by_side(fail, lambda _: None, 2)
+    assert (caught.value.code, caught.value.slug, caught.value.hint) == (403, "forbidden", "ask")
+
+
+def test_an_error_that_cannot_travel_is_told() -> None:
+    class OwnError(Exception):
+        pass
+
+    def fail(number: int) -> object:
+        if number:
+            raise OwnError("of its own kind")
+        return None
+
+    with pytest.raises(ContentError, match="of its own kind"):
+        side_by_side(fail, lambda _: None, 2)
+
+
+def test_a_fork_that_is_killed_is_an_error() -> None:
+    def vanish(number: int) -> object:
+        if number:
+            os.kill(os.getpid(), 9)
+        return None
+
+    with pytest.raises(ContentError, match="killed"):
+        side_by_side(vanish, lambda _: None, 2)
+
+
+def test_no_fork_outlives_an_error_of_the_first_process() -> None:
+    reader, writer = os.pipe()
+
+    def work(number: int) -> object:
+        if number:
+            os.write(writer, b"%d\n" % os.getpid())
+            threading.Event().wait()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side(work, lambda _: None, 2)
+    os.close(writer)
+    with open(reader, "rb") as stream:
+        assert all(gone(int(line)) for line in stream)
+
+
+def test_a_process_with_other_threads_is_not_forked() -> None:
+    release = threading.Event()
+    thread = threading.Thread(target=release.wait)
+    thread.start()
+    try:
+        assert not forkable()
+    finally:
+        release.set()
+        thread.join()
+    assert processors() >= 1
+
+
+_ORPHAN = """
+import os, sys, threading
+from custody.trees.forks import side_by_side
+from custody.trees.tickets import Tickets
+tickets = Tickets(1000)
+ready, tell = os.pipe()
+def work(number):
+    if number == 0:
+        os.read(ready, 1)
+        os.kill(os.getpid(), 9)
+    parent = os.getppid()
+    tickets.draw()
+    os.write(tell, b"x")
+    while os.getppid() == parent:
+        threading.Event().wait(0.01)
+    print("left" if tickets.draw() is None else "went on", flush=True)
+side_by_side(work, print, 2)
+"""
+
+
+@pytest.mark.slow
+def test_a_fork_takes_no_more_work_once_its_parent_is_dead() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _ORPHAN], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (-9, "left\n")
