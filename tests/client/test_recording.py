@@ -12,7 +12,7 @@ from custody.errors import PolicyError, RefusedError
 from custody.recording import Produced, Recording
 from custody.service import Service
 from custody.transport import Transport
-from tests.client.stub import Reply, peer
+from tests.client.stub import Reply, in_turn, peer
 
 
 def problem(code: int, slug: str) -> Reply:
@@ -63,6 +63,46 @@ def test_a_file_that_was_replaced_after_it_was_hashed_is_hashed_again(tmp_path: 
         recording.close()
     assert kept.digest == new.digest
     assert [asked.body for asked in there.asked if asked.method == "PUT"] == [b"afterwards"]
+
+
+def test_a_name_too_long_for_a_record_keeps_nothing_else_out(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("x")
+    file = hashed(tmp_path / "x")
+    names = ["a", "d/" * 512 + "x", "b"]
+    answers = in_turn(Reply(body=b'{"missing": []}'))
+    with peer(answers) as there, Service(Transport(there.url, "token")) as project:
+        recording = Recording(project, "01STEP", "cst_token", {})
+        first, long, last = recording.keep([Produced(name, file) for name in names])
+        recording.close()
+    assert (first.stored, long.stored, last.stored) == (True, False, True)
+    assert "longer than the 1024 characters" in str(long.trouble)
+    (sent,) = [json.loads(asked.body) for asked in there.asked if asked.path.endswith("/outputs")]
+    assert [one["name"] for one in sent["outputs"]] == ["a", "b"]
+
+
+def test_one_reference_that_is_refused_keeps_no_other_out(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("x")
+    file = hashed(tmp_path / "x")
+    refused, taken = problem(422, "invalid-input"), Reply()
+    # All five; the first two; the other three; the first of these; the last two.
+    answers = in_turn(Reply(body=b'{"missing": []}'), refused, taken, refused, refused, taken)
+    with peer(answers) as there, Service(Transport(there.url, "token")) as project:
+        recording = Recording(project, "01STEP", "cst_token", {})
+        kept = recording.keep([Produced(name, file) for name in ("a", "b", "bad", "c", "d")])
+        recording.close()
+    assert [one.name for one in kept if not one.stored] == ["bad"]
+
+
+def test_a_finished_step_is_not_asked_for_each_reference(tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("x")
+    file = hashed(tmp_path / "x")
+    answers = in_turn(Reply(body=b'{"missing": []}'), problem(409, "step-finished"))
+    with peer(answers) as there, Service(Transport(there.url, "token")) as project:
+        recording = Recording(project, "01STEP", "cst_token", {})
+        with pytest.raises(RefusedError):
+            recording.keep([Produced(name, file) for name in ("a", "b", "c")])
+        recording.close()
+    assert len(there.asked) == 2
 
 
 @pytest.mark.parametrize("code", [401, 403, 404])

@@ -12,6 +12,10 @@ from custody.errors import MisuseError
 # backslashes, and characters that reorder text.
 _REFUSED = re.compile("[\x00-\x1f\x7f-\x9f\\\\\u202a-\u202e\u2066-\u2069\u2028\u2029\udc80-\udcff]")
 
+_ENCODED = re.compile("%[0-9A-F]{2}")
+MAX_NAME = 1024
+"""Characters of a name that the service takes."""
+
 
 def output_name(path: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None) -> str:
     """Return the name of the file `path` as an output of a step that ran in `root`.
@@ -30,12 +34,13 @@ def output_name(path: str | os.PathLike[str], *, root: str | os.PathLike[str] | 
 
 
 def printable_name(name: str) -> str:
-    """Return `name` as the record may carry it.
+    """Return `name` as the record may carry it; no two names share a form.
 
     A name with characters that the record refuses is percent-encoded, its own
-    percent signs included; any other name is itself.
+    percent signs included, and so is one that reads as if it were encoded already;
+    any other name is itself.
     """
-    if not _REFUSED.search(name):
+    if not _REFUSED.search(name) and not _ENCODED.search(name):
         return name
     return _REFUSED.sub(_encoded, name.replace("%", "%25"))
 

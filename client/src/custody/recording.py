@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from custody import __version__
 from custody.bodies import Content
 from custody.contents import HashedFile, hashed
-from custody.errors import ContentError, PolicyError, RefusedError, ServiceError
+from custody.errors import ContentError, PolicyError, RefusedError, ServiceError, UnreachableError
 from custody.ids import new_step_token, new_ulid
+from custody.output_names import MAX_NAME
 from custody.service import Service
 from custody.spool.draft import Draft
 from custody.spool.enduring import SPOOLED, Absence, Enduring
@@ -31,6 +32,8 @@ LONGEST_STEP = 86_400
 NOT_STORED = "not stored"
 KEPT = "kept here"
 _MISMATCH = "digest-mismatch"
+_FINISHED = "step-finished"
+_TOO_LONG = f"its name is longer than the {MAX_NAME} characters that a record takes"
 _ABOUT_THIS_FILE = (409, 413, 415, 422)
 
 Sent = Callable[[int], None]
@@ -124,19 +127,21 @@ class Recording:
             What became of each, in the same order.
         """
         missing = self._project.missing(list(dict.fromkeys(one.file.digest for one in produced)))
-        found: dict[str, Kept] = {}
-        by_reference: list[Produced] = []
-        for one in produced:
-            if one.file.digest in missing:
-                found[one.name] = kept = self._upload(one)
+        found: dict[int, Kept] = {}
+        by_reference: dict[int, Produced] = {}
+        for position, one in enumerate(produced):
+            if len(one.name) > MAX_NAME:
+                found[position] = _refused(one, _TOO_LONG)
+            elif one.file.digest in missing:
+                found[position] = kept = self._upload(one)
                 # The same content under another name needs no second upload.
                 missing.discard(kept.digest)
             else:
-                by_reference.append(one)
+                by_reference[position] = one
             if sent is not None:
                 sent(one.file.size)
-        self._refer(by_reference, found)
-        return [found[one.name] for one in produced]
+        found.update(zip(by_reference, self._refer(list(by_reference.values())), strict=True))
+        return [found[position] for position in range(len(produced))]
 
     def keep_tree(self, name: str, taken: Captured) -> Kept:
         """Upload a directory and record it as an output, or keep a copy of it where the service is away.
@@ -147,6 +152,8 @@ class Recording:
         from custody.trees.keeping import send
         from custody.trees.manifest import MEDIA_TYPE
 
+        if len(name) > MAX_NAME:
+            raise ContentError(f"{name[:80]}…: {_TOO_LONG}")
         reference = {"name": name, "digest": {"sha256": taken.manifest.sha256}, "mediaType": MEDIA_TYPE}
         how = KEPT
         if self.absence is None:
@@ -164,6 +171,14 @@ class Recording:
     def outlives(self, error: ServiceError) -> bool:
         """Return whether `error` means that the service is away and the step goes on without it."""
         return self._endurance is not None and self._endurance.absence.noted(error)
+
+    def give_up_waiting(self) -> bool:
+        """Treat the service as away from now on; return whether that changes anything."""
+        if self._endurance is None or self.absence is not None:
+            return False
+        return self._endurance.absence.noted(
+            UnreachableError("interrupted", hint="custody flush delivers it")
+        )
 
     def keep_bytes(self, name: str, content: Content, sha256: str) -> Kept:
         """Upload a byproduct: a log, a list."""
@@ -188,12 +203,20 @@ class Recording:
         if self._endurance is not None:
             self._endurance.draft.close()
 
-    def _refer(self, produced: Sequence[Produced], found: dict[str, Kept]) -> None:
+    def _refer(self, produced: Sequence[Produced]) -> list[Kept]:
+        """Record outputs whose bytes are stored; those that are refused do not take the others with them."""
         references = [{"name": one.name, "digest": {"sha256": one.file.sha256}} for one in produced]
-        if references:
-            self._own.add_outputs(self.step_id, references)
-        for one in produced:
-            found[one.name] = Kept(one.name, one.file.digest, one.file.size, "already stored")
+        try:
+            if references:
+                self._own.add_outputs(self.step_id, references)
+        except RefusedError as error:
+            if not _about_files(error):
+                raise
+            if len(produced) == 1:
+                return [_refused(produced[0], error.message)]
+            middle = len(produced) // 2
+            return [*self._refer(produced[:middle]), *self._refer(produced[middle:])]
+        return [Kept(one.name, one.file.digest, one.file.size, "already stored") for one in produced]
 
     def _upload(self, one: Produced) -> Kept:
         """Upload one output; hash it again, once, if it is no longer what was hashed."""
@@ -205,11 +228,10 @@ class Recording:
                     raise
                 return self._send(one.name, hashed(one.file.path))
         except (RefusedError, ContentError) as error:
-            if isinstance(error, RefusedError) and error.code not in _ABOUT_THIS_FILE:
+            if isinstance(error, RefusedError) and not _about_files(error):
                 raise
             changing = isinstance(error, RefusedError) and error.slug == _MISMATCH
-            trouble = "keeps changing while it is uploaded" if changing else error.message
-            return Kept(one.name, one.file.digest, one.file.size, NOT_STORED, trouble)
+            return _refused(one, "keeps changing while it is uploaded" if changing else error.message)
 
     def _send(self, name: str, file: HashedFile) -> Kept:
         stored = self._own.put_output(self.step_id, name, file.content(), file.sha256)
@@ -219,6 +241,15 @@ class Recording:
 
     def _how(self) -> str:
         return "stored" if self.absence is None else KEPT
+
+
+def _about_files(error: RefusedError) -> bool:
+    """Whether a refusal is about what was sent, and not about the step or the token."""
+    return error.code in _ABOUT_THIS_FILE and error.slug != _FINISHED
+
+
+def _refused(one: Produced, why: str) -> Kept:
+    return Kept(one.name, one.file.digest, one.file.size, NOT_STORED, why)
 
 
 def begin(

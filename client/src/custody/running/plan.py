@@ -24,6 +24,7 @@ class Plan:
 
     command: tuple[str, ...]
     root: str
+    """The working directory; empty where somebody has removed it."""
     name: str | None
     run: str | None
     inputs: tuple[str, ...]
@@ -54,7 +55,7 @@ def plan_of(chosen: argparse.Namespace) -> Plan:
     """
     return Plan(
         command=tuple(chosen.after),
-        root=str(Path.cwd()),
+        root=_working_directory(),
         name=_named(chosen.name, "--name"),
         run=_named(chosen.run, "--run"),
         inputs=tuple(chosen.input),
@@ -97,6 +98,13 @@ def parameters(written: Sequence[str]) -> dict[str, str]:
         if found.setdefault(name, value) != value:
             raise MisuseError(f"--param {name[:100]} is given twice with different values")
     return found
+
+
+def _working_directory() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:
+        return ""
 
 
 def _named(name: str | None, option: str) -> str | None:

@@ -30,6 +30,7 @@ from custody.running.harvest import harvest
 from custody.running.log import StepLog
 from custody.running.plan import Plan
 from custody.running.scene import Scene, look_around
+from custody.running.unrecorded import run_unrecorded
 from custody.settings import load
 from custody.spool.enduring import SPOOLED
 from custody.spool.location import find_spool
@@ -162,8 +163,18 @@ class Session:
 
     def _conclude(self, recording: Recording, log: StepLog, ending: Mapping[str, object]) -> None:
         """Record the step; nothing that goes wrong here reaches the command's status."""
+        before = list(self.trouble)
         try:
-            self._record(recording, log, ending)
+            try:
+                self._record(recording, log, ending)
+            except KeyboardInterrupt:
+                # Who does not want to wait for the upload has the record all the same.
+                if not recording.give_up_waiting():
+                    raise
+                self.trouble = before
+                self._record(recording, log, ending)
+        except KeyboardInterrupt:
+            self._regret(ClientError("interrupted"), "the step was not recorded to its end")
         except ClientError as error:
             self._regret(error, "the step was not recorded to its end")
         except Exception as error:  # a fault of ours must not become one of the build
@@ -214,6 +225,8 @@ def conduct(plan: Plan) -> int:
     step = os.environ.get("CUSTODY_STEP")
     if step:
         return _joined(plan, step)
+    if not plan.root:
+        return run_unrecorded(plan)
     scene = look_around(plan, os.environ)
     if plan.dry_run:
         return _rehearse(plan, scene)

@@ -43,7 +43,7 @@ class Draft:
         self._begin = dict(begin)
         self._run = dict(run) if run is not None else None
         self._inputs: list[dict[str, object]] = []
-        self._outputs: dict[str, Made] = {}
+        self._outputs: dict[tuple[str, str], Made] = {}
         self._folder: Path | None = None
         self._held = ExitStack()
         self._room = 0
@@ -155,7 +155,7 @@ class Draft:
             remove(unfinished)
 
     def _add(self, made: Made) -> None:
-        self._outputs[made.name] = made
+        self._outputs[made.role, made.name] = made
 
     def _opened(self) -> Path:
         """Take the lock and make the folder to write in."""
@@ -185,15 +185,20 @@ class Draft:
         size = 0
         target = folder / sha256
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with content.open() as source, os.fdopen(os.open(target, flags, 0o600), "wb") as stream:
-            while chunk := source.read(_CHUNK):
-                hasher.update(chunk)
-                size += len(chunk)
-                if size > content.size:
-                    break
-                stream.write(chunk)
-            stream.flush()
-            os.fsync(stream.fileno())
+        try:
+            with content.open() as source, os.fdopen(os.open(target, flags, 0o600), "wb") as stream:
+                while chunk := source.read(_CHUNK):
+                    hasher.update(chunk)
+                    size += len(chunk)
+                    if size > content.size:
+                        break
+                    stream.write(chunk)
+                stream.flush()
+                os.fsync(stream.fileno())
+        except BaseException:  # whoever tries again must not take a part for the whole
+            target.unlink(missing_ok=True)
+            self._room += content.size
+            raise
         if size != content.size or hasher.hexdigest() != sha256:
             target.unlink()
             self._room += content.size
