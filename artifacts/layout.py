@@ -76,6 +76,11 @@ def journal(project: str, ulid: str, digest: Digest, at: datetime) -> Key:
     return Key(f"projects/{checked_project(project)}/journal/{month}/{name}")
 
 
+def refusal(project: str, step: str, record: Digest) -> Key:
+    """Why the signer refused the record with that digest for ever."""
+    return Key(f"projects/{checked_project(project)}/refusals/{checked_ulid(step)}-{record.hex}.json")
+
+
 def attestation(digest: Digest) -> Key:
     """The bundle whose bytes have `digest`."""
     return Key(f"attestations/sha256/{Digest('sha256', digest.hex).hex}.json")

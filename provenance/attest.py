@@ -23,7 +23,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from artifacts import layout
+from artifacts import layout, refusals
 from artifacts.clock import Clock, to_milliseconds
 from artifacts.db import Database
 from artifacts.digest import Digest
@@ -33,6 +33,7 @@ from artifacts.queries.attestations import AttestationRow
 from artifacts.queries.queue import Job
 from artifacts.record_codec import decode
 from artifacts.records import Record
+from artifacts.refusals import Refusal
 from artifacts.steps import StepState
 from artifacts.storage.protocol import ObjectStore
 from provenance import dsse, record_statement, slsa
@@ -73,6 +74,7 @@ class Attester:
 
     async def attest(self, job: Job) -> None:
         """Sign the step that `job` names, refuse it for ever, or give the job back for later."""
+        line = None
         try:
             line = await self._record(job)
             record = self._checked(job, line)
@@ -83,7 +85,7 @@ class Attester:
         except UnavailableError as error:
             await self._later(job, error.message)
         except (EvidenceError, CorruptedError, NotFoundError, InvalidInputError) as error:
-            await self._settle(job, StepState.REFUSED, reason=error.message)
+            await self._refuse(job, line, error.message)
         else:
             await self._sign(job, stated, Digest.of(line))
 
@@ -189,6 +191,13 @@ class Attester:
         if Digest.of(bundle) != digest:
             raise EvidenceError("the kept bundle is not the one that was signed")
         dsse.verify(Bundle.parse(bundle).envelope, {self._signer.public_key})
+
+    async def _refuse(self, job: Job, line: bytes | None, reason: str) -> None:
+        """Refuse the step, and leave an object that says so: for ever outlives the index."""
+        if line is not None:
+            refusal = Refusal(job.project, job.topic, Digest.of(line), reason)
+            await refusals.write(self._store, refusal, at=self._clock.now())
+        await self._settle(job, StepState.REFUSED, reason=reason)
 
     async def _settle(self, job: Job, state: StepState, *, reason: str | None = None) -> None:
         async with self._database.writing() as connection:

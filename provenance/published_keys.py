@@ -64,11 +64,16 @@ async def published(store: ObjectStore) -> list[PublishedKey]:
     """
     found = []
     async for listed in store.list("control/keys/"):
-        found.append(_parse(await store.read(listed.key)))  # noqa: PERF401  # the awaits read one by one
+        found.append(parse(await store.read(listed.key)))  # noqa: PERF401  # the awaits read one by one
     return sorted(found, key=lambda one: (one.created_at, one.keyid))
 
 
-def _parse(content: bytes) -> PublishedKey:
+def parse(content: bytes) -> PublishedKey:
+    """Read an object of `control/keys/`.
+
+    Raises:
+        CorruptedError: it is not a published key.
+    """
     try:
         body = _KeyBody.model_validate(loads(content))
         key = PublicKey.from_pem(body.public_key.encode())

@@ -1,0 +1,78 @@
+"""Reading many objects at a time: a bounded number of readers, and the work on what they read in threads."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from artifacts.clock import to_milliseconds
+from artifacts.errors import CorruptedError, NotFoundError
+from artifacts.layout import Key
+from artifacts.storage.protocol import Listed, ObjectStore
+from provenance.reindex.report import Report
+
+AT_ONCE: Final = 64
+"""Objects that are read together: one chunk of work for a thread."""
+CHUNKS: Final = 3
+"""Chunks under way: one that is read, one that is worked on, one that is filed."""
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+@dataclass(frozen=True, slots=True)
+class Lying:
+    """An object as it lies in the bucket."""
+
+    key: Key
+    changed_at: int
+    content: bytes
+
+
+async def chunked(items: AsyncIterable[_T], *, size: int = AT_ONCE) -> AsyncIterator[list[_T]]:
+    """`items`, some at a time."""
+    held: list[_T] = []
+    async for item in items:
+        held.append(item)
+        if len(held) == size:
+            yield held
+            held = []
+    if held:
+        yield held
+
+
+async def abreast(
+    chunks: AsyncIterable[_T], work: Callable[[_T], Awaitable[_R]], *, at_once: int = CHUNKS
+) -> AsyncIterator[_R]:
+    """What `work` makes of each of `chunks`, in their order, while it is busy with the next ones."""
+    waiting: list[asyncio.Future[_R]] = []
+    try:
+        async for chunk in chunks:
+            waiting.append(asyncio.ensure_future(work(chunk)))
+            if len(waiting) == at_once:
+                yield await waiting.pop(0)
+        while waiting:
+            yield await waiting.pop(0)
+    finally:
+        for future in waiting:
+            future.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def lying(store: ObjectStore, chunk: Sequence[Listed], report: Report) -> list[Lying]:
+    """Read the objects of `chunk` together; what is none of ours is doubted, what is gone is left out."""
+    found = await asyncio.gather(*(_read(store, listed, report) for listed in chunk))
+    return [one for one in found if one is not None]
+
+
+async def _read(store: ObjectStore, listed: Listed, report: Report) -> Lying | None:
+    try:
+        content = await store.read(listed.key)
+    except CorruptedError as error:
+        report.doubt(listed.key, error.message)
+    except NotFoundError:
+        report.counts["gone while reading"] += 1
+    else:
+        return Lying(listed.key, to_milliseconds(listed.changed_at), content)
+    return None

@@ -1,0 +1,296 @@
+"""The order of a reindex; each part may be done again, so one that was killed is simply begun again.
+
+1. Which keys are trusted, and what there is: one walk over all names.
+2. Journal files, and blobs by their receipts: tokens, runs, names, bytes.
+3. Every bundle, before any record.
+4. Records that are signed; then those that are only sealed, which must contradict none of them.
+5. Links between steps, once all steps are there.
+6. Trees, whose bytes are all read again.
+7. What is left: revocations, jobs for the worker, statements without a record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from artifacts import named_keys
+from artifacts.clock import Clock, to_milliseconds
+from artifacts.content import HASH
+from artifacts.db import Database
+from artifacts.digest import Digest
+from artifacts.errors import InvalidInputError
+from artifacts.layout import attestation
+from artifacts.named_keys import Named
+from artifacts.queries import queue, reindexed_facts, reindexing, relinking
+from artifacts.queries.reindexed_facts import ReceiptFact, RunFact
+from artifacts.queries.reindexing import Filed
+from artifacts.receipts import WORKER
+from artifacts.seal import Seal
+from artifacts.sealing import SIGN
+from artifacts.storage.protocol import Listed, ObjectStore
+from provenance.keys import PublicKey
+from provenance.reindex import journal, statements
+from provenance.reindex.journal import Facts
+from provenance.reindex.reading import abreast, chunked, lying
+from provenance.reindex.receipts import receipted
+from provenance.reindex.records import Judge, Segment
+from provenance.reindex.report import Report, Told
+from provenance.reindex.statements import Evidence
+from provenance.reindex.survey import Survey, read_refusals, survey
+from provenance.reindex.trees import TreeFiler
+from provenance.reindex.trust import trusted
+
+_SEGMENTS_AT_ONCE = 8
+_RECORDS_AT_ONCE = 1000
+_LINKS_AT_ONCE = 250
+
+
+@dataclass(frozen=True, slots=True)
+class Believing:
+    """What the operator brings: keys, the seal, and whether files without one count."""
+
+    keys: frozenset[PublicKey]
+    own_builder: str
+    seal: Seal | None
+    unsealed: bool = False
+
+
+@dataclass(slots=True)
+class Reindexer:
+    """Fills the index of `database` from `store`; nobody else works with either meanwhile."""
+
+    database: Database
+    store: ObjectStore
+    clock: Clock
+    believing: Believing
+    told: Told = lambda _what, _done: None
+    resume: bool = False
+    """Leave out segments and statements that the index has already."""
+    report: Report = field(default_factory=Report)
+    _later_runs: list[RunFact] = field(default_factory=list)
+    _revoked: list[tuple[str, list[tuple[str, int]]]] = field(default_factory=list)
+
+    async def run(self) -> Report:
+        """Do all of it, and return what was found."""
+        trust = await trusted(  # 1
+            self.store, self.believing.keys, own_builder=self.believing.own_builder, report=self.report
+        )
+        found = await survey(self.store, self.report, self.told)
+        await self._facts(found)  # 2
+        for project in sorted(found.projects):
+            await self._receipts(project)
+        evidence = await statements.read_statements(  # 3
+            self.store, trust, self.report, self.told, known=await self._known_statements()
+        )
+        refusals = await read_refusals(self.store, found, self.report)
+        await self._records(Judge(evidence, refusals), found)  # 4
+        for project in sorted(found.projects):
+            await self._link(project)  # 5
+        await self._trees(found)  # 6
+        await self._end(found, evidence)  # 7
+        return self.report
+
+    @property
+    def _now(self) -> int:
+        return to_milliseconds(self.clock.now())
+
+    def _sealed(self, named: Named) -> bool:
+        """Whether the name of a file of lines is this service's own."""
+        seal = self.believing.seal
+        return self.believing.unsealed or (seal is not None and seal.is_on(named.key))
+
+    async def _known_statements(self) -> set[bytes]:
+        if not self.resume:
+            return set()
+        async with self.database.reading() as connection:
+            return await reindexed_facts.all_statements(connection)
+
+    # 2: the journal, and receipts
+
+    async def _facts(self, found: Survey) -> None:
+        async for facts in abreast(chunked(_each(found.journal)), self._read_facts):
+            self._later_runs += await journal.file_facts(self.database, facts, now=self._now)
+            self._revoked += [(one.project, one.revoked) for one in facts if one.revoked]
+            self.report.counts["tokens"] += sum(len(one.tokens) for one in facts)
+            self.report.counts["runs"] += sum(len(one.runs) for one in facts)
+            self.report.counts["references"] += sum(len(one.references) for one in facts)
+            self.told("references", self.report.counts["references"])
+
+    async def _read_facts(self, chunk: Sequence[tuple[Named, Listed]]) -> list[Facts]:
+        sealed = [(named, listed) for named, listed in chunk if self._sealed(named)]
+        for named, _ in chunk:
+            if not self._sealed(named):
+                self.report.doubt(named.key, "no seal of ours is on the journal file")
+        names = {named.key: named for named, _ in sealed}
+        facts = []
+        for one in await lying(self.store, [listed for _, listed in sealed], self.report):
+            try:
+                facts.append(journal.facts_of(names[one.key], one.content))
+            except InvalidInputError as error:
+                self.report.doubt(one.key, error.message)
+        return facts
+
+    async def _receipts(self, project: str) -> None:
+        async def read(chunk: Sequence[Listed]) -> list[ReceiptFact]:
+            return await receipted(self.store, chunk, self.report)
+
+        listed = self.store.list(f"projects/{project}/receipts/")
+        async for facts in abreast(chunked(listed), read):
+            async with self.database.writing() as connection:
+                await reindexing.add_projects(connection, {project}, at=self._now)
+                await reindexed_facts.add_receipts(connection, facts, now=self._now)
+            self.report.counts["receipts filed"] += len(facts)
+            self.told("receipts", self.report.counts["receipts filed"])
+        async for chunk in chunked(self.store.list(f"projects/{project}/blobs/"), size=_RECORDS_AT_ONCE):
+            await self._blobs(project, chunk)
+
+    async def _blobs(self, project: str, chunk: Sequence[Listed]) -> None:
+        """Bytes without a receipt are served to nobody; those without a worker's are to be read back."""
+        named = [one for listed in chunk if (one := named_keys.named(listed.key)) is not None]
+        digests = [one.digest.raw for one in named]
+        async with self.database.writing() as connection:
+            unread = await reindexed_facts.without_receipt(connection, project, digests, kind=WORKER)
+            nowhere = set(await reindexed_facts.without_receipt(connection, project, unread))
+            jobs = [(project, HASH, raw.hex()) for raw in unread if raw not in nowhere]
+            await queue.enqueue(connection, jobs, available_at=self._now)
+        for raw in nowhere:
+            name = f"{project}/{Digest.sha256(raw)}"
+            self.report.note(self.report.unreceipted, "blobs without a receipt", name)
+
+    # 4: records
+
+    async def _records(self, judge: Judge, found: Survey) -> None:
+        unsigned: list[Filed] = []
+        signed: list[Filed] = []
+        wanted = await self._unknown(found, judge.evidence)
+
+        async def read(chunk: Sequence[tuple[Named, Listed]]) -> list[Segment]:
+            names = {named.key: named for named, _ in chunk}
+            read = await lying(self.store, [listed for _, listed in chunk], self.report)
+            return [
+                await judge.segment(names[one.key], one, sealed=self._sealed(names[one.key])) for one in read
+            ]
+
+        async for segments in abreast(chunked(_each(wanted), size=_SEGMENTS_AT_ONCE), read):
+            for segment in segments:
+                signed += segment.signed
+                unsigned += segment.unsigned
+                for doubted in segment.doubted:
+                    self.report.doubt(doubted.key, doubted.reason)
+            if len(signed) >= _RECORDS_AT_ONCE:
+                await self._file(signed, judge.evidence)
+                signed = []
+        await self._file(signed, judge.evidence)
+        for start in range(0, len(unsigned), _RECORDS_AT_ONCE):
+            await self._file(unsigned[start : start + _RECORDS_AT_ONCE], judge.evidence)
+
+    async def _unknown(self, found: Survey, evidence: Evidence) -> list[tuple[Named, Listed]]:
+        """All segments; to resume, those that gave nothing yet or whose records have new statements."""
+        if not self.resume:
+            return found.segments
+        steps = {seen.step for each in evidence.by_record.values() for seen in each}
+        known: set[str] = set()
+        async with self.database.reading() as connection:
+            for project in found.projects:
+                known |= await reindexed_facts.known_segments(connection, project)
+            known -= await reindexed_facts.segments_of(connection, steps)
+        return [(named, listed) for named, listed in found.segments if str(named.key) not in known]
+
+    async def _file(self, records: Sequence[Filed], evidence: Evidence) -> None:
+        """Write records of which no two contradict each other, nor what stands already."""
+        async with self.database.writing() as connection:
+            standing = {
+                project: await reindexed_facts.standing_records(connection, project, ids)
+                for project, ids in _by_project(records).items()
+            }
+            good = [one for one in _consistent(records, self.report) if self._may_stand(one, standing)]
+            left_out = await reindexing.file_records(connection, good, sign=SIGN, now=self._now)
+        for stated in left_out:
+            key = attestation(Digest.sha256(stated.digest))
+            self.report.doubt(key, "another statement of that step and builder stands")
+        for one in good:
+            self._count(one)
+            evidence.filed.add(one.place.digest.raw)
+        self.told("records", self.report.counts["records"])
+
+    def _may_stand(self, one: Filed, standing: dict[str, dict[str, tuple[bytes, bool]]]) -> bool:
+        digest, signed = standing[one.members["project"]].get(one.members["step"], (None, False))
+        if digest is None or digest == one.place.digest.raw or (one.statements and not signed):
+            return True
+        self.report.doubt(f"{one.place.segment}#{one.place.start}", "another record of its step stands")
+        return False
+
+    def _count(self, one: Filed) -> None:
+        self.report.counts["records"] += 1
+        name = f"{one.members['project']}/{one.members['step']}"
+        if one.statements:
+            self.report.counts["records signed"] += 1
+        elif one.ended_at is not None:
+            self.report.counts["records refused"] += 1
+        elif one.reason is not None:
+            self.report.note(self.report.held, "records held", name)
+        else:
+            self.report.note(self.report.unsigned, "records unsigned", name)
+
+    # 5, 6, 7
+
+    async def _link(self, project: str) -> None:
+        after, linked = "", 0
+        while True:
+            async with self.database.writing() as connection:
+                some = await relinking.steps_after(connection, project, after, limit=_LINKS_AT_ONCE)
+                await relinking.link_again(connection, project, some)
+            linked += len(some)
+            self.told("links", linked)
+            if len(some) < _LINKS_AT_ONCE:
+                return
+            after = some[-1]
+
+    async def _trees(self, found: Survey) -> None:
+        filer = TreeFiler(self.database, self.store, self.report)
+        for number, tree in enumerate(found.trees, start=1):
+            await filer.file(tree)
+            self.told("trees", number)
+
+    async def _end(self, found: Survey, evidence: Evidence) -> None:
+        async with self.database.writing() as connection:
+            for fact in self._later_runs:
+                await reindexed_facts.give_name(connection, fact)
+            for project, revoked in self._revoked:
+                await reindexed_facts.revoke_tokens(connection, project, revoked)
+                self.report.counts["revocations"] += len(revoked)
+        for record, seen in evidence.by_record.items():
+            if record not in evidence.filed:
+                name = str(Digest.sha256(seen[0].stated.digest))
+                self.report.note(self.report.without_record, "statements without a record", name)
+        self.report.counts["projects"] = len(found.projects)
+        async for _ in self.store.list("staging/"):
+            self.report.counts["uploads forgotten"] += 1
+
+
+async def _each(items: Iterable[tuple[Named, Listed]]) -> AsyncIterator[tuple[Named, Listed]]:
+    for item in items:
+        yield item
+
+
+def _by_project(records: Iterable[Filed]) -> dict[str, set[str]]:
+    steps: dict[str, set[str]] = {}
+    for one in records:
+        steps.setdefault(one.members["project"], set()).add(one.members["step"])
+    return steps
+
+
+def _consistent(records: Sequence[Filed], report: Report) -> list[Filed]:
+    """Each record once; of two that contradict each other neither, for nobody can say which is the step's."""
+    first: dict[tuple[str, str], Filed] = {}
+    torn: set[tuple[str, str]] = set()
+    for one in records:
+        name = (one.members["project"], one.members["step"])
+        if first.setdefault(name, one).place.digest != one.place.digest:
+            torn.add(name)
+            report.doubt(f"{one.place.segment}#{one.place.start}", "two records are of one step")
+    for name in torn:
+        place = first.pop(name).place
+        report.doubt(f"{place.segment}#{place.start}", "two records are of one step")
+    return list(first.values())

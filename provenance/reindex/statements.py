@@ -1,0 +1,156 @@
+"""Reading every bundle: which records are stated by a key that counts.
+
+A bundle counts if
+
+1. its name is the digest of its bytes;
+2. it is a bundle with one envelope of an in-toto statement;
+3. a trusted key signed it, and nobody else's word is needed for anything that follows;
+4. the statement is one of the two that the signer makes of a record, and says which;
+5. the key speaks for the builder that the statement names.
+
+What does not count may still say which record it is about: that record is held, not signed
+again, because two statements of one step must never stand beside each other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass, field
+
+from artifacts import named_keys
+from artifacts.digest import Digest
+from artifacts.errors import CustodyError, EvidenceError
+from artifacts.queries.reindexing import StatedBy
+from artifacts.storage.protocol import Listed, ObjectStore
+from provenance import dsse, record_statement
+from provenance.bundle import Bundle
+from provenance.predicate import PROVENANCE_V1
+from provenance.reindex.reading import Lying, abreast, chunked, lying
+from provenance.reindex.report import Doubted, Report, Told
+from provenance.reindex.trust import Trust
+from provenance.statement import Statement
+from provenance.writer import PAYLOAD_TYPE
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A statement that counts, and the record it is about."""
+
+    record: bytes
+    step: str
+    stated: StatedBy
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Everything that bundles say of records."""
+
+    by_record: dict[bytes, list[Seen]] = field(default_factory=dict)
+    claimed: set[bytes] = field(default_factory=set)
+    """Records that bundles of unknown signers are about."""
+    filed: set[bytes] = field(default_factory=set)
+    """Records whose statements have found them."""
+
+    def add(self, seen: Seen) -> None:
+        """Remember a statement that counts."""
+        self.by_record.setdefault(seen.record, []).append(seen)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A bundle that does not count, and the record it is about, if that can be read."""
+
+    doubted: Doubted
+    record: bytes | None
+
+
+async def read_statements(
+    store: ObjectStore, trust: Trust, report: Report, told: Told, *, known: Collection[bytes] = ()
+) -> Evidence:
+    """Read every bundle but those whose digests are `known` already."""
+    evidence = Evidence()
+    bundles = _bundles(store, report, known)
+
+    async def judged(chunk: Sequence[Listed]) -> list[Seen | _Refused]:
+        read = await lying(store, chunk, report)
+        return await asyncio.to_thread(lambda: [_judged(one, trust) for one in read])
+
+    async for results in abreast(chunked(bundles), judged):
+        for one in results:
+            if isinstance(one, Seen):
+                evidence.add(one)
+            else:
+                report.doubt(one.doubted.key, one.doubted.reason)
+                if one.record is not None:
+                    evidence.claimed.add(one.record)
+        report.counts["statements"] += len(results)
+        told("statements", report.counts["statements"])
+    return evidence
+
+
+async def _bundles(store: ObjectStore, report: Report, known: Collection[bytes]) -> AsyncIterator[Listed]:
+    async for listed in store.list("attestations/"):
+        digest = named_keys.bundle(listed.key)
+        if digest is None:
+            report.doubt(listed.key, "nothing of ours has such a name")
+        elif digest.raw not in known:
+            yield listed
+
+
+def _judged(one: Lying, trust: Trust) -> Seen | _Refused:
+    statement: Statement | None = None
+    try:
+        if named_keys.bundle(one.key) != Digest.of(one.content):  # 1
+            raise EvidenceError("the bundle was changed: its name is not its digest")
+        envelope = Bundle.parse(one.content).envelope  # 2
+        if envelope.payload_type != PAYLOAD_TYPE:
+            raise EvidenceError("the bundle holds no in-toto statement")
+        statement = Statement.parse(envelope.payload)
+        (key,) = dsse.verify(envelope, trust.keys)  # 3
+        predicate_type, builder_id, record, step = _about(statement)  # 4
+        if not trust.speaks_for(key, builder_id):  # 5
+            raise EvidenceError("the key does not speak for that builder")
+    except CustodyError as error:
+        return _Refused(Doubted(str(one.key), error.message), _claimed(one.content, statement))
+    subjects = tuple(
+        bytes.fromhex(subject.digest["sha256"]) for subject in statement.subject if "sha256" in subject.digest
+    )
+    digest = Digest.of(one.content).raw
+    stated = StatedBy(digest, builder_id, predicate_type, key.keyid, subjects, one.changed_at)
+    return Seen(record, step, stated)
+
+
+def _about(statement: Statement) -> tuple[str, str, bytes, str]:
+    """Step 4: predicate type, builder, record and step.
+
+    Raises:
+        EvidenceError: it is no statement that the signer makes of a record.
+    """
+    match statement.predicate_type, statement.predicate:
+        case (
+            str(kind),
+            {
+                "runDetails": {
+                    "builder": {"id": str(builder_id)},
+                    "metadata": {"custody_record": str(record), "invocationId": str(step)},
+                }
+            },
+        ) if kind == PROVENANCE_V1:
+            return kind, builder_id, Digest.parse(record).raw, step
+        case (
+            str(kind),
+            {"builder": {"id": str(builder_id)}, "record": {"step": str(step)}},
+        ) if kind.endswith(record_statement.PREDICATE) and "sha256" in statement.subject[0].digest:
+            return kind, builder_id, bytes.fromhex(statement.subject[0].digest["sha256"]), step
+    raise EvidenceError("the statement is not one that is made of a record")
+
+
+def _claimed(content: bytes, statement: Statement | None) -> bytes | None:
+    """The record that a bundle is about, whoever signed it and whatever was done to it since."""
+    try:
+        if statement is None:
+            statement = Statement.parse(Bundle.parse(content).envelope.payload)
+        return _about(statement)[2]
+    except CustodyError:
+        return None
