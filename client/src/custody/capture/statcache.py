@@ -20,8 +20,9 @@ import hashlib
 import os
 import stat
 import struct
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 
 from custody.capture.clock import FileSystemClock, Tick, TouchClock
 from custody.capture.hashing import Hashed, open_regular
@@ -116,7 +117,7 @@ class StatCache:
         if len(entries) > MAX_ENTRIES or (self._kept is not None and entries.keys() == self._kept):
             return False
         try:
-            _write(self.path, _formed(entries, self.digest_size))
+            _write(self.path, _formed(entries))
         except OSError:
             return False
         self._kept = frozenset(entries)
@@ -127,10 +128,10 @@ def _form(digest_size: int) -> struct.Struct:
     return struct.Struct(f"{IDENTITY_SIZE}s{digest_size}s")
 
 
-def _formed(entries: Mapping[Identity, bytes], digest_size: int) -> bytes:
-    form = _form(digest_size)
-    body = b"".join(form.pack(key, value) for key, value in entries.items())
-    return _MAGIC + hashlib.sha256(body).digest() + body
+def _formed(entries: Mapping[Identity, bytes]) -> tuple[bytes, bytes]:
+    """Return the head and body of a file; both members of an entry are always of one length."""
+    body = b"".join(chain.from_iterable(entries.items()))
+    return _MAGIC + hashlib.sha256(body).digest(), body
 
 
 def _parsed(content: bytes, digest_size: int) -> dict[bytes, bytes]:
@@ -164,7 +165,7 @@ def _read_own(path: str) -> bytes:
         return stream.read(limit)
 
 
-def _write(path: str, content: bytes) -> None:
+def _write(path: str, pieces: Iterable[bytes]) -> None:
     folder = os.path.dirname(path)
     os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
     os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -177,7 +178,7 @@ def _write(path: str, content: bytes) -> None:
     )
     try:
         with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
+            stream.writelines(pieces)
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

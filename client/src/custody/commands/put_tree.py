@@ -12,7 +12,7 @@ from custody.output_names import output_name
 from custody.references import check_uri
 from custody.service import Service
 from custody.terminal import plain, say
-from custody.trees.keeping import captured, send
+from custody.trees.keeping import RETAINED, captured, send
 from custody.trees.manifest import MEDIA_TYPE
 from custody.trees.upload import Sent
 from custody.wire import Document
@@ -23,7 +23,8 @@ def put_tree(chosen: Namespace) -> int:
     if chosen.uri is not None:
         check_uri(chosen.uri)
     found = settings(chosen)
-    taken = captured(chosen.path, os.environ, ignore=chosen.ignore, allow_secrets=chosen.allow_secrets)
+    wishes = {"ignore": chosen.ignore, "allow_secrets": chosen.allow_secrets}
+    taken = captured(chosen.path, os.environ, **wishes, retain=RETAINED)
     with service(found) as remote:
         sent = send(remote.transport, taken)
         _record(remote, found.step, chosen, sent)

@@ -43,12 +43,13 @@ def keep_tree(path: str, root: str, ignore: Ignore, recording: Recording) -> Kep
     Raises:
         ClientError: It is no directory, cannot be captured, or could not be sent.
     """
-    from custody.trees.keeping import captured_by
+    from custody.trees.keeping import RETAINED, captured_by
 
     if not os.path.isdir(path):  # noqa: PTH112 - stays text
         raise ContentError(f"{path} is no directory", hint="without the slash at its end it names files")
     name = output_name(path, root=root)
-    return recording.keep_tree(name, captured_by(_Below(ignore, name), path, os.environ))
+    taken = captured_by(_Below(ignore, name), path, os.environ, retain=RETAINED)
+    return recording.keep_tree(name, taken)
 
 
 @dataclass(frozen=True, slots=True)

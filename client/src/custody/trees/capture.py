@@ -15,24 +15,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from custody.capture.defaults import REPOSITORIES, SECRETS
-from custody.capture.hashing import hash_file
-from custody.capture.identity import Identity, identity_of
+from custody.capture.identity import Identity
 from custody.capture.ignore import Rules, quick_test
 from custody.capture.scan import Leaving
 from custody.capture.statcache import StatCache
 from custody.errors import ContentError
-from custody.trees.errors import ChangedError, UnsafeTreeError
+from custody.trees.errors import UnsafeTreeError
+from custody.trees.files import Files, Seen, unreadable
 from custody.trees.folders import MAX_DEPTH
 from custody.trees.manifest import EXECUTABLE, FILE, FOLDER, LINK, MAX_ENTRIES, MAX_TARGET, Manifest, build
 
-MAX_REMEMBERED = 200_000
-"""Digests that the stat cache keeps for one tree; of a larger one it keeps these."""
-
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# What a manifest of a million entries takes leaves no room for contents.
+_MANY = 100_000
 _NOTHING = bytes(32)
 _SHOWN = 5
-
-Seen = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +70,8 @@ class Captured:
     """A directory and what was in it.
 
     `dropped` are the files whose setuid or setgid bit is not kept, `identities` what the
-    stat cache needs to keep of the first files.
+    stat cache needs to keep of the first files, `contents` small contents that were asked
+    for, by their digest: the very bytes that were hashed.
     """
 
     root: str
@@ -82,6 +80,7 @@ class Captured:
     ignored: int
     hashed: int
     identities: tuple[Identity, ...]
+    contents: dict[bytes, bytes]
 
 
 def capture(
@@ -90,6 +89,7 @@ def capture(
     leaving: Leaving,
     cache: StatCache | None = None,
     seen: Seen | None = None,
+    retain: int = 0,
 ) -> Captured:
     """Capture the directory `root`.
 
@@ -98,6 +98,7 @@ def capture(
         leaving: What is left out.
         cache: Digests known from before; used and added to, saved by the caller.
         seen: Told the bytes of each file that was hashed.
+        retain: Bytes of small contents to keep, for who sends them right afterwards.
 
     Raises:
         UnsafeTreeError: It holds something that a tree cannot.
@@ -105,49 +106,47 @@ def capture(
         ContentError: Something cannot be read.
     """
     top = os.path.abspath(root)
-    walk = _Walk(top, leaving, StatCache() if cache is None else cache, seen)
+    files = Files(top, cache, seen, retain)
+    walk = _Walk(leaving, files)
     try:
         descriptor = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise ContentError(f"{top}: {error.strerror}") from error
     try:
-        walk.into(descriptor, "", 0)
+        walk.into(descriptor, b"", 0)
     finally:
         os.close(descriptor)
     walk.require_whole()
-    manifest = build(bytes(walk.kinds), walk.sizes, bytes(walk.digests), walk.paths)
-    return Captured(top, manifest, tuple(walk.dropped), walk.ignored, walk.hashed, tuple(walk.identities))
+    manifest = walk.manifest()
+    dropped, identities = tuple(walk.dropped), tuple(files.identities)
+    return Captured(top, manifest, dropped, walk.ignored, files.hashed, identities, files.contents)
 
 
 class _Walk:
     """The state of one capture, in the columns of a manifest and in its order."""
 
-    def __init__(self, root: str, leaving: Leaving, cache: StatCache, seen: Seen | None) -> None:
-        self.kinds = bytearray()
-        self.sizes = array("Q")
-        self.digests = bytearray()
-        self.paths: list[bytes] = []
+    def __init__(self, leaving: Leaving, files: Files) -> None:
+        self._kinds = bytearray()
+        self._sizes = array("Q")
+        self._digests = bytearray()
+        self._paths: list[bytes] = []
         self.dropped: list[str] = []
-        self.identities: list[Identity] = []
-        self.ignored = self.hashed = 0
+        self.ignored = 0
         self._refused: list[str] = []
-        self._root, self._cache, self._seen = root, cache, seen
         self._leaving, self._may_match = leaving, leaving.may_match
-        self._tick = cache.tick(root)
+        self._files = files
 
-    def into(self, descriptor: int, prefix: str, depth: int) -> None:
+    def into(self, descriptor: int, prefix: bytes, depth: int) -> None:
         """Take in the open directory `descriptor`, whose path ends with a slash, or is empty."""
-        before = len(self.paths) + len(self._refused) + self.ignored
-        for order, entry in self._entries(descriptor, prefix):
-            if order.endswith("/"):
-                self._below(descriptor, entry.name, prefix, depth)
-            elif entry.is_symlink():
-                self._link(descriptor, entry.name, prefix)
-            elif entry.is_file(follow_symlinks=False):
-                self._file(entry, prefix)
+        before = len(self._paths) + len(self._refused) + self.ignored
+        names = self._names(descriptor, prefix)
+        while names:
+            name = names.pop()
+            if name.endswith(b"/"):
+                self._below(descriptor, name, prefix, depth)
             else:
-                self._refused.append(f"{prefix}{entry.name} ({_kind(entry)})")
-        if prefix and len(self.paths) + len(self._refused) + self.ignored == before:
+                self._take(descriptor, name, prefix + name)
+        if prefix and len(self._paths) + len(self._refused) + self.ignored == before:
             self._add(FOLDER, 0, _NOTHING, prefix[:-1])
 
     def require_whole(self) -> None:
@@ -162,101 +161,86 @@ class _Walk:
                 hint="remove it, or leave it out with .custodyignore and --ignore",
             )
 
-    def _entries(self, descriptor: int, prefix: str) -> list[tuple[str, os.DirEntry[str]]]:
-        """Return what is in a directory and not left out, in the order of a manifest.
+    def manifest(self) -> Manifest:
+        """Return what was found."""
+        digests = bytes(self._digests)
+        self._digests.clear()
+        return build(bytes(self._kinds), self._sizes, digests, self._paths)
+
+    def _names(self, descriptor: int, prefix: bytes) -> list[bytes]:
+        """Return the names in a directory that are not left out, the first of a manifest last.
 
         A directory sorts as if its name ended with a slash, because its entries' paths go on
-        with one.
+        with one. Names alone are held: a directory may have a million entries.
         """
-        found: list[tuple[bytes, str, os.DirEntry[str]]] = []
-        may_match, ignored = self._may_match, self._leaving.ignored
+        found: list[bytes] = []
+        may_match, ignored, above = self._may_match, self._leaving.ignored, os.fsdecode(prefix)
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 name = entry.name
                 directory = entry.is_dir(follow_symlinks=False)
-                if may_match(name) and ignored(prefix + name, directory):
+                if may_match(name) and ignored(above + name, directory):
                     self.ignored += 1
-                    continue
-                order = f"{name}/" if directory else name
-                found.append((os.fsencode(order), order, entry))
-        found.sort(key=lambda one: one[0])
-        return [(order, entry) for _, order, entry in found]
+                else:
+                    found.append(os.fsencode(f"{name}/" if directory else name))
+        found.sort(reverse=True)
+        return found
 
-    def _below(self, descriptor: int, name: str, prefix: str, depth: int) -> None:
+    def _below(self, descriptor: int, name: bytes, prefix: bytes, depth: int) -> None:
         if depth >= MAX_DEPTH:
-            raise UnsafeTreeError(f"directories lie deeper than {MAX_DEPTH} in each other: {prefix[:200]}…")
+            above = os.fsdecode(prefix[:200])
+            raise UnsafeTreeError(f"directories lie deeper than {MAX_DEPTH} in each other: {above}…")
         try:
-            below = os.open(name, _DIRECTORY, dir_fd=descriptor)
+            below = os.open(name[:-1], _DIRECTORY, dir_fd=descriptor)
         except OSError as error:
-            raise _unreadable(prefix + name, error) from error
+            raise unreadable(prefix + name[:-1], error) from error
         try:
-            self.into(below, f"{prefix}{name}/", depth + 1)
+            self.into(below, prefix + name, depth + 1)
         finally:
             os.close(below)
 
-    def _link(self, descriptor: int, name: str, prefix: str) -> None:
+    def _take(self, descriptor: int, name: bytes, path: bytes) -> None:
+        """Take in what is no directory."""
         try:
-            target = os.fsencode(os.readlink(name, dir_fd=descriptor))
+            found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
         except OSError as error:
-            raise _unreadable(prefix + name, error) from error
-        if not 0 < len(target) <= MAX_TARGET:
-            raise UnsafeTreeError(f"{prefix}{name}: leads to a name that is too long")
-        self._add(LINK, len(target), hashlib.sha256(target).digest(), prefix + name)
+            raise unreadable(path, error) from error
+        if stat.S_ISREG(found.st_mode):
+            self._file(descriptor, name, path, found)
+        elif stat.S_ISLNK(found.st_mode):
+            self._link(descriptor, name, path)
+        else:
+            self._refused.append(f"{os.fsdecode(path)} ({_kind(found.st_mode)})")
 
-    def _file(self, entry: os.DirEntry[str], prefix: str) -> None:
-        path = prefix + entry.name
+    def _link(self, descriptor: int, name: bytes, path: bytes) -> None:
         try:
-            found = entry.stat(follow_symlinks=False)
+            target = os.readlink(name, dir_fd=descriptor)
         except OSError as error:
-            raise _unreadable(path, error) from error
-        identity = identity_of(found)
-        size, raw = found.st_size, self._cache.entries.get(identity)
-        if raw is None:
-            size, raw = self._hash(path, identity)
-        if len(self.identities) < MAX_REMEMBERED:
-            self.identities.append(identity)
+            raise unreadable(path, error) from error
+        if not 0 < len(target) <= MAX_TARGET:
+            raise UnsafeTreeError(f"{os.fsdecode(path)}: leads to a name that is too long")
+        self._add(LINK, len(target), hashlib.sha256(target).digest(), path)
+
+    def _file(self, descriptor: int, name: bytes, path: bytes, found: os.stat_result) -> None:
+        size, raw = self._files.digest(descriptor, name, path, found)
         if found.st_mode & (stat.S_ISUID | stat.S_ISGID):
-            self.dropped.append(path)
+            self.dropped.append(os.fsdecode(path))
         self._add(EXECUTABLE if found.st_mode & stat.S_IXUSR else FILE, size, raw, path)
 
-    def _hash(self, path: str, expected: Identity) -> tuple[int, bytes]:
-        """Hash one file; one that changes meanwhile gets a second chance."""
-        place = f"{self._root}/{path}"
-        try:
-            hashed = hash_file(place, expected=expected, progress=self._seen)
-            if not hashed.stable:
-                hashed = hash_file(place, expected=expected)
-        except OSError as error:
-            raise _unreadable(path, error) from error
-        if not hashed.stable:
-            raise ChangedError(
-                f"{path}: changes while it is read", hint="wait until whatever writes it is done"
-            )
-        self.hashed += 1
-        if len(self._cache.entries) < MAX_REMEMBERED:
-            self._cache.remember(hashed, self._tick)
-        return hashed.size, hashed.raw
-
-    def _add(self, kind: int, size: int, raw: bytes, path: str) -> None:
-        if len(self.paths) >= MAX_ENTRIES:
+    def _add(self, kind: int, size: int, raw: bytes, path: bytes) -> None:
+        if len(self._paths) >= MAX_ENTRIES:
             raise UnsafeTreeError(f"a tree may have {MAX_ENTRIES} entries", hint="put its parts one by one")
-        self.kinds.append(kind)
-        self.sizes.append(size)
-        self.digests += raw
-        self.paths.append(os.fsencode(path))
+        self._kinds.append(kind)
+        self._sizes.append(size)
+        self._digests += raw
+        self._paths.append(path)
+        if len(self._paths) == _MANY:
+            self._files.retain_none()
 
 
-def _unreadable(path: str, error: OSError) -> ContentError:
-    if isinstance(error, FileNotFoundError):
-        return ChangedError(f"{path}: disappeared while the directory was captured")
-    return ContentError(f"{path}: {error.strerror}")
-
-
-def _kind(entry: os.DirEntry[str]) -> str:
-    try:
-        mode = entry.stat(follow_symlinks=False).st_mode
-    except OSError:
-        return "gone"
+def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a directory only now"
     if stat.S_ISSOCK(mode):
         return "socket"
     return "fifo" if stat.S_ISFIFO(mode) else "device"

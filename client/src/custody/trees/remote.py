@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPResponse
 
+from custody.bodies import Content
 from custody.errors import NothingFoundError, ServiceError
 from custody.transport import Answer, Request, Transport
 from custody.trees.layout import MAX_LAYOUT
@@ -33,7 +34,7 @@ class TreeService:
         found = document(self._post("/v1/trees/missing", {"digests": digests})).get("missing")
         return [str(digest) for digest in found] if isinstance(found, list) else []
 
-    def put_manifest(self, sha256: str, packed: bytes) -> None:
+    def put_manifest(self, sha256: str, packed: Content) -> None:
         """Send the manifest of a tree."""
         headers = {"Content-Type": "application/zstd"}
         answer = self.transport.ask(Request("PUT", f"/v1/trees/sha256:{sha256}/manifest", headers, packed))

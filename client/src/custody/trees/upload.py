@@ -13,11 +13,15 @@ from __future__ import annotations
 import os
 import tempfile
 import time
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import compress
 from pathlib import Path
+from typing import BinaryIO
 
+from custody.bodies import Content
 from custody.capture.identity import identity_of
 from custody.contents import HashedFile
 from custody.errors import ContentError, NothingFoundError, RefusedError, ServiceError
@@ -27,17 +31,18 @@ from custody.trees.capture import Captured
 from custody.trees.errors import ChangedError
 from custody.trees.lines import opened
 from custody.trees.manifest import FOLDER, Manifest
-from custody.trees.packing import Pack, is_small, pack
+from custody.trees.packing import is_small, pack
+from custody.trees.packs import Pack
 from custody.trees.remote import MISSING_BATCH, TreeService
-from custody.trees.zstd import encoded
+from custody.trees.zstd import encode
 from custody.wire import Document, text
 
 PATIENCE = 3600.0
 """Seconds to wait for the service to check a tree; it says meanwhile that it is alive."""
 
 _WAIT = 20
-_PROPOSAL = 60_000
-"""Files in one proposal: about five megabytes of JSON."""
+_PROPOSAL = 40_000
+"""Files in one proposal, and those of one pack more: about five megabytes of JSON."""
 
 _ROUNDS = 3
 
@@ -92,22 +97,26 @@ class Upload:
     def _put_manifest(self) -> None:
         manifest = self.captured.manifest
         size = sum(map(len, manifest.lines()))
-        self.remote.put_manifest(manifest.sha256, encoded(manifest.lines(), size=size))
+        with tempfile.TemporaryFile(prefix="custody-") as kept:
+            packed = encode(manifest.lines(), kept, size=size)
+            # A descriptor of its own for each attempt: the transport closes what it has sent.
+            content = Content(packed, lambda: _again(kept.fileno()))
+            self.remote.put_manifest(manifest.sha256, content)
 
     def _send_missing(self, entries: Sequence[int]) -> None:
         manifest = self.captured.manifest
-        small = [entry for entry in entries if is_small(manifest, entry)]
+        small = array("I", (entry for entry in entries if is_small(manifest, entry)))
         large = [entry for entry in entries if manifest.sizes[entry] and not is_small(manifest, entry)]
         total = sum(manifest.sizes[entry] for entry in entries)
         with tempfile.TemporaryDirectory(prefix="custody-") as spool, opened(self.remote.transport) as lines:
             for entry in large:
                 lines.do(partial(self._send_large, entry))
                 self._note(total)
-            batch: list[Document] = []
-            for made in pack(self.captured.root, manifest, small, spool):
+            batch: list[Pack] = []
+            for made in pack(self.captured.root, manifest, small, spool, contents=self.captured.contents):
                 lines.do(partial(self._send_pack, made))
-                batch.append(made.index)
-                if _files(batch) >= _PROPOSAL:
+                batch.append(made)
+                if sum(one.files for one in batch) >= _PROPOSAL:
                     lines.finish()
                     self._propose(batch)
                     batch = []
@@ -116,9 +125,9 @@ class Upload:
             self._propose(batch)
             self._note(total)
 
-    def _propose(self, batch: list[Document]) -> None:
+    def _propose(self, batch: list[Pack]) -> None:
         if batch:
-            self.remote.propose(self.captured.manifest.sha256, batch)
+            self.remote.propose(self.captured.manifest.sha256, [one.index for one in batch])
 
     def _send_pack(self, made: Pack, service: Service) -> None:
         service.upload(made.content(), made.sha256)
@@ -168,35 +177,40 @@ class Upload:
         return text(page, "state")
 
 
-def missing(remote: TreeService, manifest: Manifest) -> list[int]:
+def missing(remote: TreeService, manifest: Manifest) -> Sequence[int]:
     """Return one entry for each content that the project lacks, in the order of the manifest."""
-    found: list[int] = []
+    wanted = bytearray(len(manifest))
+    for batch in _batches(manifest):
+        digests = list(batch)
+        for start in range(0, len(digests), MISSING_BATCH):
+            for digest in remote.missing(digests[start : start + MISSING_BATCH]):
+                if digest in batch:
+                    wanted[batch[digest]] = 1
+    return array("I", compress(range(len(manifest)), wanted))
+
+
+def _batches(manifest: Manifest) -> Iterator[dict[str, int]]:
+    """Yield an entry for each content that is not empty, by its digest, about as many as one question may name.
+
+    Each batch has all digests of its first bytes, so that no content is asked for twice and
+    few of a million digests are held at a time.
+    """
+    firsts, kinds, sizes = manifest.digests[::32], manifest.kinds, manifest.sizes
     batch: dict[str, int] = {}
-    for entry in _distinct(manifest):
-        batch[manifest.raw(entry).hex()] = entry
-        if len(batch) >= MISSING_BATCH:
-            found.extend(batch[digest] for digest in remote.missing(list(batch)) if digest in batch)
+    for first in range(256):
+        if batch and len(batch) + firsts.count(first) > MISSING_BATCH:
+            yield batch
             batch = {}
+        entry = firsts.find(first)
+        while entry >= 0:
+            if sizes[entry] and kinds[entry] != FOLDER:
+                batch.setdefault(manifest.raw(entry).hex(), entry)
+            entry = firsts.find(first, entry + 1)
     if batch:
-        found.extend(batch[digest] for digest in remote.missing(list(batch)) if digest in batch)
-    return sorted(found)
+        yield batch
 
 
-def _distinct(manifest: Manifest) -> Iterator[int]:
-    """Yield an entry for each content that is not empty. Entries with one content are neighbours."""
-    numbers = [
-        entry
-        for entry, (kind, size) in enumerate(zip(manifest.kinds, manifest.sizes, strict=True))
-        if kind != FOLDER and size
-    ]
-    numbers.sort(key=manifest.raw)
-    last = b""
-    for entry in numbers:
-        raw = manifest.raw(entry)
-        if raw != last:
-            yield entry
-        last = raw
-
-
-def _files(batch: Sequence[Document]) -> int:
-    return sum(len(frame["files"]) for index in batch for frame in index["frames"])
+def _again(descriptor: int) -> BinaryIO:
+    """Return a stream from the beginning of an open file."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return os.fdopen(os.dup(descriptor), "rb", buffering=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import zstandard
 
@@ -57,8 +58,10 @@ def pieces(packed: bytes, *, limit: int) -> Iterator[bytes]:
         raise MalformedTreeError(f"the packed bytes are damaged: {error}") from error
 
 
-def encoded(chunks: Iterator[bytes], *, size: int) -> bytes:
-    """Return `chunks`, of `size` bytes in all, as one frame that says how large it is."""
+def encode(chunks: Iterator[bytes], into: BinaryIO, *, size: int) -> int:
+    """Write `chunks`, of `size` bytes in all, as one frame that says how large it is; return its own size."""
     compressor = zstandard.ZstdCompressor(level=3, write_checksum=False, write_content_size=True)
     packing = compressor.compressobj(size=size)
-    return b"".join([*map(packing.compress, chunks), packing.flush()])
+    written = sum(map(into.write, map(packing.compress, chunks))) + into.write(packing.flush())
+    into.flush()
+    return written
