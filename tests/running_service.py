@@ -71,7 +71,7 @@ class Running:
                     found[name] = int(entry.name)
         return found
 
-    def wait_ready(self, seconds: float = 30) -> None:
+    def wait_ready(self, seconds: float = 60) -> None:
         """Return once the service says that it is ready."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -107,9 +107,11 @@ def test_a_step_is_in_the_spool_whole_or_not_at_all(tmp_path: Path) -> None:
 def running(tmp_path: Path) -> Iterator[Running]:
     found = Running(tmp_path / "service")
     found.start()
-    found.wait_ready()
-    yield found
-    found.stop()
+    try:
+        found.wait_ready()
+        yield found
+    finally:
+        found.stop()
 
 
 @pytest.mark.slow

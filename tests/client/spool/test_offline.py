@@ -27,9 +27,11 @@ def running(tmp_path: Path) -> Iterator[Running]:
     """A service that the test starts and kills."""
     found = Running(tmp_path / "service")
     found.start()
-    found.wait_ready()
-    yield found
-    found.stop()
+    try:
+        found.wait_ready()
+        yield found
+    finally:
+        found.stop()
 
 
 def killed(running: Running) -> None:
