@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPSConnection
+from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from custody.errors import MisuseError
@@ -13,8 +13,7 @@ _CONNECT_WITHIN = 5.0
 _LOOPBACK = ("localhost", "::1")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Where a service is: scheme, host, port and the path everything lies under."""
 
     scheme: str
@@ -96,8 +95,7 @@ def _prepare(address: Address, timeout: float) -> HTTPConnection:
     return connection
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(NamedTuple):
     """Where the tunnel begins, and what the proxy is told about who asks for it."""
 
     address: Address

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from custody.errors import MisuseError
 
@@ -18,8 +18,7 @@ _MEMBERS = ("url", "token", "pin")
 _MAX_FILE = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The address of a service, the token for it, and the pinned key.
 
     Invariant: `token` was meant for `url`. A token from the file is dropped when
@@ -56,8 +55,7 @@ def load(environ: Mapping[str, str], *, url: str | None = None, pin: str | None 
     token = environ.get("CUSTODY_TOKEN") or None
     if address is None or address == filed.url:
         token = token or filed.token
-    return replace(
-        filed,
+    return filed._replace(
         url=address or filed.url,
         token=token,
         pin=pin or environ.get("CUSTODY_PIN") or filed.pin,
