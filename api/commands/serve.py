@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import fcntl
 import json
 import socket
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from api.commands.options import add_folder, add_listen, environment_of, settings_of
@@ -43,6 +40,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop; 1 if the service cannot start."""
+    from api.holding import held
     from api.prepared import is_prepared
     from api.supervising import GaveUpError
 
@@ -54,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         file=sys.stderr,
     )
     try:
-        with _alone(settings):
+        with held(settings):
             _check_port(settings)
             if not is_prepared(settings):
                 from api.preparing import prepare
@@ -66,18 +64,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"custody-server: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-@contextlib.contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """Hold the data folder: two services over one folder would not lose data, but surprise."""
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (settings.data / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise OSError(f"{settings.data} is being served already") from error
-        yield
 
 
 def _check_port(settings: Settings) -> None:

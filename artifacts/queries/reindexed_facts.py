@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from artifacts.queries.dialect import Insert, insert_new, insert_one, insert_or_renew
 from artifacts.steps import StepState
 from artifacts.tables import artifact, attestation, receipt, run, step, token
+from artifacts.tables import project as project_table
 
 _AT_ONCE = 5000
 """SQLite takes 32,766 values in a statement."""
@@ -206,9 +207,12 @@ async def known_segments(connection: AsyncConnection, project: str) -> set[str]:
     return set(await connection.scalars(found))
 
 
-async def newest_finish(connection: AsyncConnection, project: str) -> int | None:
-    """When the newest finished step of the project was finished."""
-    newest: int | None = await connection.scalar(
-        sa.select(sa.func.max(step.c.finished_at)).where(step.c.project == project)
-    )
+async def newest_finish(connection: AsyncConnection) -> int | None:
+    """When the newest finished step was finished."""
+    newest: int | None = await connection.scalar(sa.select(sa.func.max(step.c.finished_at)))
     return newest
+
+
+async def projects(connection: AsyncConnection) -> list[str]:
+    """Every project the index has."""
+    return list(await connection.scalars(sa.select(project_table.c.name).order_by(project_table.c.name)))

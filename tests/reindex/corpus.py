@@ -65,7 +65,7 @@ async def recorded(service: Service) -> Corpus:
         corpus.steps.append(step)
     await service.read_back()
     await service.sign()
-    corpus.urls = [url for url in _asked(corpus)]
+    corpus.urls = _asked(corpus)
     return corpus
 
 

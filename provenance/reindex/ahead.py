@@ -1,0 +1,117 @@
+"""Noticing an index that is older than its bucket, before anything is signed.
+
+A copy of an index that was restored knows neither the newest steps nor what was signed since.
+Signing with it could state a step a second time. While nothing was lost, a row always comes
+before the object that follows from it: a segment lies in the bucket only if its first step has
+a row, a bundle only if its statement has one. So the check is for objects without their row:
+
+1. segments from the month of the newest finished step on, by the id in their names;
+2. every bundle, by its digest.
+
+Names that somebody planted hold nothing up: a segment counts under our seal alone, a bundle
+under a trusted key alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from artifacts import named_keys
+from artifacts.clock import from_milliseconds, to_milliseconds
+from artifacts.db import Database
+from artifacts.errors import CustodyError, EvidenceError
+from artifacts.layout import Key
+from artifacts.named_keys import Kind, Named
+from artifacts.queries import reindexed_facts, reindexing
+from artifacts.seal import Seal
+from artifacts.storage.protocol import Listed, ObjectStore
+from provenance import dsse
+from provenance.bundle import Bundle
+from provenance.keys import PublicKey
+from provenance.reindex.reading import chunked
+
+_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Looks for objects that the index should know of and does not."""
+
+    database: Database
+    store: ObjectStore
+    key: PublicKey
+    seal: Seal | None
+
+    async def check(self, *, now: datetime) -> None:
+        """Return if the index knows of everything in the bucket.
+
+        Raises:
+            EvidenceError: it does not, so it may not be signed with.
+        """
+        found = await self._segment(now) or await self._bundle()
+        if found is not None:
+            raise EvidenceError(
+                "the index is older than the bucket, so nothing is signed with it",
+                hint="stop the service and run custody-server reindex",
+                unknown=str(found),
+            )
+
+    async def _segment(self, now: datetime) -> Key | None:
+        """Step 1."""
+        async with self.database.reading() as connection:
+            newest = await reindexed_facts.newest_finish(connection)
+            projects = await reindexed_facts.projects(connection)
+        for prefix in _prefixes(projects, newest, to_milliseconds(now)):
+            async for chunk in chunked(self._segments(prefix), size=_AT_ONCE):
+                if (unknown := await self._unknown_segment(chunk)) is not None:
+                    return unknown
+        return None
+
+    async def _segments(self, prefix: str) -> AsyncIterator[Named]:
+        async for listed in self.store.list(prefix):
+            named = named_keys.named(listed.key)
+            if named is not None and named.kind is Kind.SEGMENT and self._is_ours(named):
+                yield named
+
+    def _is_ours(self, named: Named) -> bool:
+        return self.seal is None or self.seal.is_on(named.key)
+
+    async def _unknown_segment(self, chunk: Sequence[Named]) -> Key | None:
+        async with self.database.reading() as connection:
+            for project in sorted({named.project for named in chunk}):
+                mine = {named.detail: named.key for named in chunk if named.project == project}
+                known = await reindexed_facts.known_steps(connection, project, mine)
+                for step in sorted(mine.keys() - known):
+                    return mine[step]
+        return None
+
+    async def _bundle(self) -> Key | None:
+        """Step 2."""
+        async for chunk in chunked(self.store.list("attestations/"), size=_AT_ONCE):
+            names = {found.raw: one for one in chunk if (found := named_keys.bundle(one.key)) is not None}
+            async with self.database.reading() as connection:
+                known = await reindexing.known_statements(connection, sorted(names))
+            for digest in sorted(names.keys() - known):
+                if await self._is_signed(names[digest]):
+                    return names[digest].key
+        return None
+
+    async def _is_signed(self, listed: Listed) -> bool:
+        try:
+            dsse.verify(Bundle.parse(await self.store.read(listed.key)).envelope, {self.key})
+        except CustodyError:
+            return False
+        return True
+
+
+def _prefixes(projects: Sequence[str], newest: int | None, now: int) -> Iterator[str]:
+    """Where segments lie that are newer than the `newest` finished step; without one, all of them."""
+    if newest is None:
+        yield "projects/"
+        return
+    first, last = from_milliseconds(newest), from_milliseconds(max(newest, now))
+    for number in range(first.year * 12 + first.month - 1, last.year * 12 + last.month):
+        for project in projects:
+            yield f"projects/{project}/records/{number // 12:04d}/{number % 12 + 1:02d}/"
