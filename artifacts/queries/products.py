@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -122,7 +123,7 @@ async def add_outputs(
     A handful of statements however many there are: nothing else is answered meanwhile.
 
     Raises:
-        ConflictError: a name stands for another digest.
+        ConflictError: a name stands for another digest, or for a reference that says something else.
         LimitExceededError: the step would have too many of a role, or more than fit a record.
     """
     mine = sa.and_(step_output.c.project == project, step_output.c.step == step_id)
@@ -133,7 +134,7 @@ async def add_outputs(
         if place in known:
             await _again(connection, product, known[place], mine)
         else:
-            known[place] = address(product.ref.digest)
+            known[place] = canonical(reference_members(product.ref))
             new.append(output_values(project, step_id, product))
     if new:
         await connection.execute(insert(connection, step_output), new)
@@ -144,15 +145,15 @@ async def add_outputs(
 
 async def _known(
     connection: AsyncConnection, mine: sa.ColumnElement[bool], products: Sequence[ProductRow]
-) -> dict[tuple[str, str], bytes]:
-    """What stands already under the roles and names of `products`."""
+) -> dict[tuple[str, str], str]:
+    """The references that stand already under the roles and names of `products`."""
     names = sorted({product.ref.name or "" for product in products})
     found = await connection.execute(
-        sa.select(step_output.c.role, step_output.c.name, step_output.c.address).where(
+        sa.select(step_output.c.role, step_output.c.name, step_output.c.body).where(
             mine, step_output.c.name.in_(names)
         )
     )
-    return {(role, name): at for role, name, at in found}
+    return {(role, name): body for role, name, body in found}
 
 
 async def _check_number(connection: AsyncConnection, mine: sa.ColumnElement[bool], step_id: str) -> None:
@@ -181,18 +182,32 @@ async def _check_room(
 
 
 async def _again(
-    connection: AsyncConnection, product: ProductRow, known: bytes, mine: sa.ColumnElement[bool]
+    connection: AsyncConnection, product: ProductRow, known: str, mine: sa.ColumnElement[bool]
 ) -> None:
-    if known != address(product.ref.digest):
+    differing = _differing(reference_members(product.ref), orjson.loads(known))
+    if differing:
+        what = "digest" if "digest" in differing else " and ".join(differing)
         raise ConflictError(
-            "an output of that name has another digest",
+            f"an output of that name has another {what}",
             hint="outputs cannot change once recorded; give it another name",
             name=product.ref.name,
+            members=differing,
         )
     if product.received:
         # The bytes themselves have come now; what was a mere reference becomes more.
         same = sa.and_(mine, step_output.c.role == product.role.value, step_output.c.name == product.ref.name)
         await connection.execute(sa.update(step_output).where(same).values(received=True, size=product.size))
+
+
+def _differing(said: Mapping[str, object], known: Mapping[str, object]) -> list[str]:
+    """The members of a reference that are new or other than what is known; who repeats may say less."""
+    digests, stood = said["digest"], known["digest"]
+    assert isinstance(digests, Mapping)  # noqa: S101  # both were written by `reference_members`
+    assert isinstance(stood, Mapping)  # noqa: S101  # see above
+    found = [] if digests.items() <= stood.items() else ["digest"]
+    return found + sorted(
+        name for name, value in said.items() if name != "digest" and known.get(name) != value
+    )
 
 
 async def _count(connection: AsyncConnection, table: sa.Table, where: sa.ColumnElement[bool]) -> int:
