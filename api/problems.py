@@ -33,6 +33,7 @@ STATUSES: Final[Mapping[type[CustodyError], int]] = {
     errors.EvidenceError: 422,
     errors.CorruptedError: 500,
     errors.UnavailableError: 503,
+    errors.GaveWayError: 503,
     errors.AwaitingBytesError: 503,
 }
 _BY_STATUS: Final = {404: NotFoundError, 405: InvalidInputError}

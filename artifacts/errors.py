@@ -18,6 +18,7 @@ CustodyError
 ├── EvidenceError            evidence is refused, for ever
 ├── CorruptedError           stored bytes are not what was written
 └── UnavailableError         try again later
+    ├── GaveWayError             others were writing the same
     └── AwaitingBytesError       a worker has not read the bytes back yet
 ```
 Errors carry facts, never HTTP; `api/problems.py` gives each class a status.
@@ -151,6 +152,13 @@ class UnavailableError(CustodyError):
 
     slug = "unavailable"
     title = "Not available at the moment"
+
+
+class GaveWayError(UnavailableError):
+    """The index undid a transaction so that another could end; it may simply be repeated."""
+
+    slug = "gave-way"
+    title = "Others were writing the same at the same time"
 
 
 class AwaitingBytesError(UnavailableError):

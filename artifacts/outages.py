@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Final, ParamSpec, TypeVar
 
-from artifacts.errors import UnavailableError
+from artifacts.errors import GaveWayError, UnavailableError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,10 +38,6 @@ second sees on its next trial what stands."""
 
 TRIALS: Final = 6
 _FIRST_PAUSE: Final = 0.005
-
-
-class GaveWayError(UnavailableError):
-    """The database undid a transaction so that another could end; `repeated` runs it again."""
 
 
 def outage(error: object, *, gone: bool = False) -> UnavailableError | None:

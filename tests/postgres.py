@@ -71,7 +71,7 @@ class Cluster:
         )
 
     def start(self, **options: str) -> None:
-        """Start it and return when it answers."""
+        """Start it and return when it answers; it lives no longer than the thread that starts it."""
         chosen = {**_OPTIONS, **self.options, **options, "unix_socket_directories": str(self.folder)}
         flags = [flag for name, value in chosen.items() for flag in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from examples.demo import evidence, trees
 from examples.demo.git_server import GitServer
-from examples.demo.stage import Terminal, UnexpectedError, expect, say, scene, service, store
+from examples.demo.stage import Terminal, UnexpectedError, expect, index, say, scene, service, store
 
 PROJECT = Path(__file__).parent / "project"
 SDIST = "dist/tally-1.0.0.tar.gz"
@@ -102,7 +102,7 @@ def tell(terminal: Terminal, stack: ExitStack) -> None:
     checkout = terminal.at(terminal.place / "tally")
     commit = checkout.ask("git", "rev-parse", "HEAD").strip()
 
-    scene(f"The service: three processes, SQLite and {store()}; nothing to install or configure")
+    scene(f"The service: three processes, {index()} and {store()}; nothing to install or configure")
     with service(terminal, terminal.place / "custody") as exported:
         asking = checkout.given(exported)
         say('$ eval "$(custody-server env --data …)"   # ' + ", ".join(exported))

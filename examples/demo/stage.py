@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-STORE = ("CUSTODY_STORE_URL", "CUSTODY_S3_")
+STORE = ("CUSTODY_STORE_URL", "CUSTODY_S3_", "CUSTODY_DATABASE_")
 READY_WITHIN = 60.0
 STOPPED_WITHIN = 15.0
 
@@ -102,11 +102,17 @@ def store() -> str:
     return f"the object store {url}" if url else "a directory"
 
 
+def index() -> str:
+    """Name the database that the environment of the demonstration chooses."""
+    return "PostgreSQL" if os.environ.get("CUSTODY_DATABASE_URL", "").startswith("postgres") else "SQLite"
+
+
 @contextmanager
 def service(terminal: Terminal, kept_in: Path) -> Iterator[dict[str, str]]:
     """Run the embedded service and give what `custody-server env` exports for it.
 
-    CUSTODY_STORE_URL and CUSTODY_S3_* of whoever runs the demo choose its object store; the
+    CUSTODY_STORE_URL and CUSTODY_S3_* of whoever runs the demo choose its object store,
+    CUSTODY_DATABASE_URL an empty database for the index in place of SQLite; the
     service alone sees them, no step does.
     """
     store = {name: value for name, value in os.environ.items() if name.startswith(STORE)}

@@ -1,0 +1,298 @@
+"""The index on PostgreSQL fails in eight ways; callers are told to come back, and then it works.
+
+Whatever was acknowledged before, or by an answer of success during the fault, is there
+afterwards; what was answered 503 may be repeated and succeeds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg  # type: ignore[import-untyped]  # it has no types
+import httpx2
+import pytest
+
+from api.parts import assemble
+from artifacts.db import Patience, connect
+from tests.attacks.actors import OpenStep, an_id, begin
+from tests.attacks.remains import query
+from tests.postgres import Cluster, a_cluster
+from tests.service import PUBLIC_URL, Service, a_service, reference
+
+pytestmark = pytest.mark.slow
+SHORT = Patience(
+    connections=3, connection_seconds=0.5, statement_seconds=0.5, lock_seconds=0.2, idle_seconds=20
+)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """A server that is stopped and killed here, and so writes through to the disk."""
+    with a_cluster() as made:
+        yield made
+
+
+@dataclass
+class Scene:
+    """A service over an index that is about to fail."""
+
+    service: Service
+    client: httpx2.AsyncClient
+    cluster: Cluster
+    name: str
+    step: OpenStep
+
+    async def admin(self) -> asyncpg.Connection:
+        """A connection of our own to the database of the service."""
+        return await asyncpg.connect(
+            host=str(self.cluster.folder), port=5432, user="custody", database=self.name
+        )
+
+
+@pytest.fixture
+async def scene(tmp_path: Path, cluster: Cluster) -> AsyncIterator[Scene]:
+    name = cluster.migrated()
+    async with a_service(tmp_path, index=cluster.url(name)) as built:
+        database = connect(cluster.url(name), SHORT)
+        parts = assemble(
+            public_url=PUBLIC_URL,
+            hosts=built.parts.hosts,
+            database=database,
+            store=built.store,
+            clock=built.clock,
+        )
+        impatient = Service(parts, built.clock, built.store, built.signer, built.folder)
+        async with impatient.client() as client:
+            step = await begin(client)
+            yield Scene(impatient, client, cluster, name, step)
+        await database.close()
+    cluster.drop(name)
+
+
+Operation = Callable[["Scene"], Awaitable[httpx2.Response]]
+Fault = Callable[["Scene"], AbstractAsyncContextManager[None]]
+
+
+@asynccontextmanager
+async def refused(scene: Scene) -> AsyncIterator[None]:
+    """Nobody listens."""
+    scene.cluster.stop()
+    try:
+        yield
+    finally:
+        scene.cluster.start()
+
+
+@asynccontextmanager
+async def stopped_at_once(scene: Scene) -> AsyncIterator[None]:
+    """The server is stopped as by a power cut, and comes back with what it had promised."""
+    scene.cluster.stop(signal.SIGQUIT)
+    scene.cluster.start()
+    yield
+
+
+@asynccontextmanager
+async def killed_backends(scene: Scene) -> AsyncIterator[None]:
+    """Every connection that waits in the pool is gone."""
+    ours = await scene.admin()
+    await ours.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
+        scene.name,
+    )
+    await ours.close()
+    yield
+
+
+@asynccontextmanager
+async def locked(scene: Scene) -> AsyncIterator[None]:
+    """Somebody holds every table."""
+    ours = await scene.admin()
+    async with ours.transaction():
+        tables = await ours.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        await ours.execute(f"LOCK TABLE {', '.join(row[0] for row in tables)} IN ACCESS EXCLUSIVE MODE")
+        yield
+    await ours.close()
+
+
+@asynccontextmanager
+async def slow(scene: Scene) -> AsyncIterator[None]:
+    """Every statement that writes takes too long."""
+    ours = await scene.admin()
+    await ours.execute(
+        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN PERFORM pg_sleep(5); RETURN NULL; END'"
+    )
+    tables = await ours.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    for row in tables:
+        await ours.execute(
+            f"CREATE TRIGGER dawdling BEFORE INSERT OR UPDATE ON {row[0]} EXECUTE FUNCTION dawdle()"
+        )
+    try:
+        yield
+    finally:
+        await ours.execute("DROP FUNCTION dawdle CASCADE")
+        await ours.close()
+
+
+@asynccontextmanager
+async def exhausted(scene: Scene) -> AsyncIterator[None]:
+    """Every connection of the pool is taken."""
+    release = asyncio.Event()
+    taken = asyncio.Semaphore(0)
+
+    async def hold() -> None:
+        async with scene.service.database.reading():
+            taken.release()
+            await release.wait()
+
+    holding = [asyncio.create_task(hold()) for _ in range(SHORT.connections)]
+    for _ in holding:
+        await taken.acquire()
+    try:
+        yield
+    finally:
+        release.set()
+        await asyncio.gather(*holding)
+
+
+@asynccontextmanager
+async def reading_only(scene: Scene) -> AsyncIterator[None]:
+    """The server has become one that only reads, as after a failover."""
+    ours = await scene.admin()
+    await ours.execute(f"ALTER DATABASE {scene.name} SET default_transaction_read_only = on")
+    await killed(ours, scene)
+    try:
+        yield
+    finally:
+        await ours.execute("SET default_transaction_read_only = off")
+        await ours.execute(f"ALTER DATABASE {scene.name} RESET default_transaction_read_only")
+        await killed(ours, scene)
+        await ours.close()
+
+
+async def killed(ours: asyncpg.Connection, scene: Scene) -> None:
+    """End the others' connections, so that new ones have the new settings."""
+    await ours.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
+        scene.name,
+    )
+
+
+@asynccontextmanager
+async def undone(scene: Scene) -> AsyncIterator[None]:
+    """Every transaction that writes is undone, as one of two in a deadlock is."""
+    ours = await scene.admin()
+    await ours.execute(
+        "CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS "
+        "'BEGIN RAISE EXCEPTION USING ERRCODE = ''40P01''; END'"
+    )
+    tables = await ours.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    for row in tables:
+        await ours.execute(
+            f"CREATE TRIGGER undoing BEFORE INSERT OR UPDATE ON {row[0]} EXECUTE FUNCTION undo()"
+        )
+    try:
+        yield
+    finally:
+        await ours.execute("DROP FUNCTION undo CASCADE")
+        await ours.close()
+
+
+FAULTS: list[Fault] = [
+    refused,
+    stopped_at_once,
+    killed_backends,
+    locked,
+    slow,
+    exhausted,
+    reading_only,
+    undone,
+]
+
+
+def _begin(scene: Scene) -> Awaitable[httpx2.Response]:
+    return scene.client.post("/v1/steps", json={"id": BEGUN, "name": "x", "token_sha256": "0" * 64})
+
+
+def _record(scene: Scene) -> Awaitable[httpx2.Response]:
+    body = {"id": RECORDED, "name": "x", "outcome": "succeeded", "outputs": [reference(b"y", name="y")]}
+    return scene.client.post("/v1/records", json=body)
+
+
+def _inputs(scene: Scene) -> Awaitable[httpx2.Response]:
+    return scene.client.post(f"{scene.step.url}/inputs", json={"inputs": [reference(b"i", name="i")]})
+
+
+def _output(scene: Scene) -> Awaitable[httpx2.Response]:
+    return scene.client.put(f"{scene.step.url}/outputs/o", content=b"an output")
+
+
+def _finish(scene: Scene) -> Awaitable[httpx2.Response]:
+    return scene.client.post(f"{scene.step.url}/finish", json={"outcome": "succeeded"})
+
+
+def _blob(scene: Scene) -> Awaitable[httpx2.Response]:
+    headers = {"Content-Type": "application/octet-stream"}
+    return scene.client.post("/v1/blobs/uploads", content=b"bytes", headers=headers)
+
+
+def _page(scene: Scene) -> Awaitable[httpx2.Response]:
+    return scene.client.get(scene.step.url)
+
+
+BEGUN, RECORDED = an_id(), an_id()
+OPERATIONS: list[Operation] = [_begin, _record, _inputs, _output, _finish, _blob, _page]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_callers_are_told_to_come_back_and_then_it_works(scene: Scene, fault: Fault) -> None:
+    earlier = await scene.client.put(f"{scene.step.url}/outputs/before", content=b"acknowledged before")
+    assert earlier.status_code == 201
+    acknowledged: set[Operation] = set()
+    async with fault(scene):
+        for operation in OPERATIONS:
+            answer = await operation(scene)
+            if answer.status_code == 503:
+                assert answer.headers["Retry-After"] == "1"
+                assert answer.json()["type"].endswith(("#unavailable", "#gave-way"))
+            else:
+                assert answer.status_code in {200, 201, 202}, answer.text
+                acknowledged.add(operation)
+    assert_there(scene, acknowledged)
+    await everything_works(scene)
+
+
+KEPT: dict[Operation, str] = {
+    _begin: f"SELECT 1 FROM step WHERE id = '{BEGUN}'",  # noqa: S608 - our own id
+    _record: f"SELECT 1 FROM step WHERE id = '{RECORDED}'",  # noqa: S608 - our own id
+    _inputs: "SELECT 1 FROM step_input WHERE name = 'i'",
+    _output: "SELECT 1 FROM step_output WHERE name = 'o'",
+    _finish: "SELECT 1 FROM step_ledger WHERE state = 'sealed'",
+    _blob: "SELECT 1 FROM receipt WHERE size = 5",
+}
+"""Where what each operation acknowledges is to be found."""
+
+
+def assert_there(scene: Scene, acknowledged: set[Operation]) -> None:
+    """Nothing that was acknowledged is lost."""
+    folder = scene.service.folder / "data"
+    assert query(folder, "SELECT received FROM step_output WHERE name = 'before'")
+    for operation in acknowledged & set(KEPT):
+        assert query(folder, KEPT[operation]), operation.__name__
+
+
+async def everything_works(scene: Scene) -> None:
+    """What failed succeeds when it is repeated; a pool of broken connections takes a few requests to mend."""
+    for operation in OPERATIONS:
+        for _ in range(10 * SHORT.connections):
+            answer = await operation(scene)
+            if answer.status_code != 503:
+                break
+        # The step may have been finished meanwhile, and then takes nothing more.
+        expected = {200, 201, 202, 409} if operation in {_inputs, _output} else {200, 201, 202}
+        assert answer.status_code in expected, (operation.__name__, answer.text)
