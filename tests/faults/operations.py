@@ -1,137 +1,124 @@
-"""The durable operations of the service, one at a time, in a process that can be killed.
-
-Run as `python -m tests.faults.operations FOLDER OPERATION`; it says on standard output
-what it would have told a client. `writev` is used for that and for nothing else, so that
-faults injected into other calls do not hit the telling.
-"""
+"""The durable operations of the service, one at a time, each to be broken at any system call."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
-from artifacts.content import HASH, Content
-from artifacts.db import Database, connect
-from artifacts.errors import CustodyError
-from artifacts.labour import Labourer
-from artifacts.queries.queue import Job
-from artifacts.recording import Arriving, Recorder, Target
-from artifacts.sealing import SIGN, Finish, Sealer
+from api.bodies import TreeBody
+from artifacts.content import HASH
+from artifacts.digest import Digest
+from artifacts.limits import UPLOAD_PART_BYTES
+from artifacts.queries.uploads import UploadState
+from artifacts.recording import Arriving, Target
+from artifacts.sealing import SIGN, Finish
 from artifacts.steps import Outcome, Role
-from artifacts.storage.directory import DirectoryStore
-from artifacts.upkeep import Upkeep
+from artifacts.trees import compression
+from artifacts.trees.claims import PackClaim
+from artifacts.trees.taking import CHECK
+from artifacts.uploads import JOIN, part_numbers, part_size
 from artifacts.wire import FinishBody
-from provenance.attest import Attester
-from provenance.signers.local import LocalSigner
+from tests.faults.reopened import Reopened
+from tests.trees.shapes import Pack, Tree, file, folder, link
 
-PUBLIC_URL: Final = "http://custody.test"
-CONTENT: Final = b"bytes under fire" * 1000
+PROJECT: Final = "default"
 PRINCIPAL: Final = "token:" + f"01K{0:023d}"
 TO_PUT, TO_FINISH, TO_ATTEST = (f"01M8000000000000000000000{n}" for n in "123")
-OPERATIONS: Final = ("put", "finish", "attest", "read_back")
+CONTENT: Final = b"bytes under fire" * 1000
+SMALL: Final = b"one part of bytes" * 1000
+LARGE: Final = b"two parts of it." * (UPLOAD_PART_BYTES // 16) + b"and a short one"
+TO_JOIN: Final = LARGE + b"!"
+
+Tell = Callable[[str], None]
+"""Says to the client what is acknowledged; an operation that returns is acknowledged as a whole."""
+Do = Callable[[Reopened, Tell, Sequence[str]], Awaitable[None]]
 
 
-@dataclass
-class Still:
-    """A clock that stands where every test begins, until it is moved."""
-
-    moment: datetime = field(default_factory=lambda: datetime(2026, 11, 22, 10, 0, tzinfo=UTC))
-
-    def now(self) -> datetime:
-        return self.moment
+async def pieces(content: bytes) -> AsyncIterator[bytes]:
+    """The body of a request."""
+    yield content
 
 
-@dataclass
-class Reopened:
-    """The parts behind a service, without its HTTP: a child that starts quickly is killed more often."""
-
-    folder: Path
-    database: Database
-    store: DirectoryStore
-    clock: Still
-
-    @property
-    def content(self) -> Content:
-        return Content(self.database, self.store, self.clock)
-
-    @property
-    def upkeep(self) -> Upkeep:
-        return Upkeep(self.database, self.store, self.clock)
-
-    async def work(self, kind: str) -> None:
-        """Let the signer or the worker take what is on its queue."""
-        signer = LocalSigner.open(self.folder / "keys" / "local.pem")
-        attester = Attester(self.database, self.store, self.clock, signer=signer, public_url=PUBLIC_URL)
-        work = attester.attest if kind == SIGN else self.upkeep.read_back
-        labourer = Labourer(self.database, self.clock, kind, "test", work, _raise)
-        while await labourer.round():
-            pass
+def a_tree(name: str) -> tuple[Tree, Pack]:
+    """A tree that shares no content with one of another name, and all of its files in two frames."""
+    contents = {path: f"{name} {path}\n".encode() * 50 for path in ("README", "bin/run", "src/a.py")}
+    target = f"../src/{name}".encode()
+    entries = [file(path, content) for path, content in contents.items()]
+    first, *others = contents.values()
+    tree = Tree([*entries, link("bin/a", target), folder("var/empty"), file("src/__init__.py", b"")])
+    return tree, Pack.of([first, target], others)
 
 
-def _raise(_: Job, error: Exception) -> None:
-    raise error
+TREE_TO_PUT, TREE_TO_CHECK = "put", "check"
 
 
-@asynccontextmanager
-async def reopened(folder: Path) -> AsyncIterator[Reopened]:
-    """The service over a folder that exists already, as after a crash."""
-    path = folder / "data" / "index" / "custody.db"
-    database = connect(f"sqlite+aiosqlite:///{path}")
-    store = DirectoryStore(folder / "data" / "objects")
-    try:
-        yield Reopened(folder, database, store, Still())
-    finally:
-        await database.close()
-        store.close()
+async def put_output(service: Reopened, step: str, content: bytes) -> None:
+    """Upload an output in one piece."""
+    arriving = Arriving("x", Role.OUTPUT, by_step=True)
+    await service.recorder.receive_output(Target(PROJECT, PRINCIPAL, step), arriving, pieces(content))
 
 
-async def perform(service: Reopened, operation: str) -> None:
-    """Do one operation; when this returns it is acknowledged."""
-    match operation:
-        case "put":
-
-            async def content() -> AsyncIterator[bytes]:
-                yield CONTENT
-
-            arriving = Arriving("x", Role.OUTPUT, by_step=True)
-            recorder = Recorder(service.database, service.store, service.clock)
-            await recorder.receive_output(Target("default", PRINCIPAL, TO_PUT), arriving, content())
-        case "finish":
-            body = FinishBody(outcome=Outcome.SUCCEEDED)
-            sealer = Sealer(service.database, service.store, service.clock)
-            await sealer.seal(Finish("default", TO_FINISH, body, principal=PRINCIPAL))
-        case "attest":
-            await service.work(SIGN)
-        case "read_back":
-            await service.work(HASH)
+async def put_parts(service: Reopened, content: bytes, tell: Tell, said: Sequence[str]) -> None:
+    """Upload in parts, going on with the upload that was acknowledged before, if one was."""
+    begun = [word.removeprefix("upload ") for word in said if word.startswith("upload ")]
+    if begun:
+        id_ = begun[0]
+    else:
+        whole = Digest.of(content)
+        id_ = (await service.uploads.begin(PROJECT, PRINCIPAL, digest=whole, size=len(content))).row.id
+        tell(f"upload {id_}")
+    progress = await service.uploads.progress(PROJECT, id_)
+    if progress.row.state is UploadState.OPEN:
+        for number in sorted(set(part_numbers(len(content))) - set(progress.received)):
+            start = (number - 1) * UPLOAD_PART_BYTES
+            part = content[start : start + part_size(len(content), number)]
+            await service.uploads.put_part(progress.row, number, pieces(part), declared=Digest.of(part))
+            tell(f"part {number}")
+    await service.uploads.complete(progress.row)
 
 
-def tell(what: str) -> None:
-    """Say to whoever waits what became of it."""
-    os.writev(1, [what.encode()])
+async def put_tree(service: Reopened, name: str, tell: Tell) -> None:
+    """Upload the pack of a tree and its manifest, and say what lies where."""
+    tree, pack = a_tree(name)
+    await service.recorder.receive_blob(PROJECT, pieces(pack.content), declared=None)
+    tell("pack")
+    digest = Digest.parse(tree.digest)
+    await service.trees.put_manifest(PROJECT, digest, pieces(compression.encode(tree.text)))
+    tell("manifest")
+    await service.trees.propose(PROJECT, digest, claims_of(pack))
 
 
-async def _main(folder: Path, operation: str) -> None:
-    async with reopened(folder) as service:
-        tell("began\n")
-        try:
-            await perform(service, operation)
-        except CustodyError as error:
-            tell(f"refused {error.slug}\n")
-        except Exception as error:  # a fault may surface as anything
-            tell(f"failed {type(error).__name__}\n")
-        else:
-            tell("acked\n")
-        # Closing tidies up; a crash does not.
-        os._exit(0)
+def claims_of(pack: Pack) -> list[PackClaim]:
+    """What a client says of `pack`."""
+    return [one.to_claim() for one in TreeBody.model_validate({"packs": [pack.index]}).packs]
 
 
-if __name__ == "__main__":
-    asyncio.run(_main(Path(sys.argv[1]), sys.argv[2]))
+async def finish(service: Reopened, step: str) -> None:
+    """Finish a step."""
+    body = FinishBody(outcome=Outcome.SUCCEEDED)
+    await service.sealer.seal(Finish(PROJECT, step, body, principal=PRINCIPAL))
+
+
+OPERATIONS: Final[Mapping[str, Do]] = {
+    "put": lambda service, _, __: put_output(service, TO_PUT, CONTENT),
+    "resumable": lambda service, tell, said: put_parts(service, LARGE, tell, said),
+    "resumable_small": lambda service, tell, said: put_parts(service, SMALL, tell, said),
+    "join": lambda service, _, __: service.work(JOIN),
+    "tree": lambda service, tell, _: put_tree(service, TREE_TO_PUT, tell),
+    "check": lambda service, _, __: service.work(CHECK),
+    "read_back": lambda service, _, __: service.work(HASH),
+    "finish": lambda service, _, __: finish(service, TO_FINISH),
+    "attest": lambda service, _, __: service.work(SIGN),
+}
+"""By name: what happens in one call of the service, or one round of its signer or worker."""
+DESCRIBED: Final[Mapping[str, str]] = {
+    "put": "upload in one piece",
+    "resumable": "resumable upload: begin, two parts, complete",
+    "resumable_small": "resumable upload of up to 1 MiB: begin, part, complete, joined by the api",
+    "join": "its worker: join, hash, promote, receipt",
+    "tree": "tree: pack, manifest, proposal",
+    "check": "its worker: check, locations, layout, receipt",
+    "read_back": "worker: blobs read back, receipts",
+    "finish": "finish: sealing",
+    "attest": "signing",
+}

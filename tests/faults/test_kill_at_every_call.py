@@ -2,58 +2,45 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import shutil
-from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
 import pytest
 
-from tests.faults.injection import Told, calls, operate, traces
-from tests.faults.invariants import assert_sound
 from tests.faults.operations import OPERATIONS
+from tests.faults.sweeps import Nursery, judged
+from tests.faults.victims import KILL
 
-# Every one of the first calls of a kind, then one in `STRIDE`: SQLite writes a page a call.
-DENSE = int(os.environ.get("CUSTODY_DENSE_KILLS", "2"))
-STRIDE = 12
-_MOST = 200
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-
-def numbers() -> Iterator[int]:
-    yield from range(1, DENSE + 1)
-    yield from range(DENSE + 1, _MOST, STRIDE)
-
-
-def _sweep(prepared: Path, scratch: Path, operation: str, call: str) -> list[tuple[int, Told, Path]]:
-    """Kill at ever later calls until the operation ends before it is reached."""
-    found = []
-    for number in numbers():
-        folder = scratch / f"{call}-{number}"
-        shutil.copytree(prepared, folder)
-        told = operate(folder, operation, call=call, number=number)
-        found.append((number, told, folder))
-        if not told.died:
-            assert told.status == 0, told.errors
-            assert told.acked
-            return found
-    raise AssertionError(f"{operation} makes more than {_MOST} calls of {call}")
+LEAST = {
+    "put": 40,
+    "resumable": 30,
+    "resumable_small": 50,
+    "join": 50,
+    "tree": 50,
+    "check": 50,
+    "read_back": 50,
+    "finish": 25,
+    "attest": 35,
+}
+"""Fewer kills than this, and the sweep does not see the calls any more."""
+_LEAST_IN_PYTHON = 6
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("operation", OPERATIONS[: 3 if DENSE < 3 else 4])
-def test_a_kill_at_any_durable_call_leaves_garbage_but_never_a_lie(
-    prepared: Path, tmp_path: Path, operation: str
+def test_a_hundred_kills_are_demanded_and_more() -> None:
+    assert LEAST.keys() == OPERATIONS.keys()
+    assert sum(LEAST.values()) >= 100
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_kill_at_any_durable_call_leaves_garbage_but_never_a_lie(nursery: Nursery, operation: str) -> None:
+    kills = judged(nursery.sweep(operation, KILL), KILL)
+    print(f"{operation}: {kills.total()} kills, {dict(kills)}")
+    assert kills.total() >= (LEAST[operation] if nursery.traced else _LEAST_IN_PYTHON)
+
+
+@pytest.mark.parametrize("operation", ["put", "tree", "finish"])
+def test_without_ptrace_the_calls_of_python_are_counted_and_killed_at(
+    nursery: Nursery, operation: str
 ) -> None:
-    points: Counter[str] = Counter()
-    with ThreadPoolExecutor(2) as pool:
-        sweeps = pool.map(lambda call: (call, _sweep(prepared, tmp_path, operation, call)), calls())
-        for call, found in sweeps:
-            for _, told, folder in found:
-                asyncio.run(assert_sound(folder, operation, acked=told.acked))
-                points[call] += told.died
-    print(f"{operation}: {sum(points.values())} kills, {dict(points)}")
-    assert sum(points.values()) >= (12 if traces() else 4)
+    kills = judged(nursery.sweep(operation, KILL, traced=False), KILL)
+    assert kills.total() >= _LEAST_IN_PYTHON
+    assert {"write", "fsync", "linkat", "unlinkat"} <= kills.keys()

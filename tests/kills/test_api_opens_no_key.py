@@ -5,19 +5,31 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.faults.injection import traces
 from tests.running_service import ROOT, Running
 from tests.service import reference, sha256
+
+
+@cache
+def traces() -> bool:
+    """Whether strace can be used here."""
+    found = shutil.which("strace")
+    if found is None:
+        return False
+    tried = subprocess.run([found, "-f", "-o", os.devnull, "true"], capture_output=True, check=False)
+    return tried.returncode == 0
+
 
 # Where ptrace is not allowed the same is asked of Python itself: every `open` is an audit event.
 _AUDITED = """
