@@ -19,8 +19,10 @@ def running() -> Iterator[Shelf]:
 @pytest.fixture
 def shelf(running: Shelf) -> Shelf:
     """An empty shelf."""
-    for kept in (running.blobs, running.manifests, running.layouts, running.places, running.asked):
+    for kept in (running.blobs, running.manifests, running.layouts, running.places, running.uploads):
         kept.clear()
+    running.asked.clear()
+    running.refused_parts.clear()
     running.break_off = 0
     return running
 

@@ -13,6 +13,22 @@ from typing import Any
 
 import zstandard
 
+PART = 1 << 20
+
+
+@dataclass
+class Incoming:
+    """An upload in parts."""
+
+    sha256: str
+    size: int
+    parts: dict[int, bytes] = field(default_factory=dict)
+
+    def page(self, name: str) -> dict[str, object]:
+        """Say what has arrived."""
+        page = {"upload": name, "state": "open", "part_size": PART, "received": sorted(self.parts)}
+        return {**page, "digest": f"sha256:{self.sha256}", "size": self.size}
+
 
 @dataclass
 class Shelf:
@@ -28,6 +44,9 @@ class Shelf:
     refer_to: str = ""
     """Where blobs are said to lie for who may be redirected; what is asked there has no token."""
     tokens: list[str] = field(default_factory=list)
+    uploads: dict[str, Incoming] = field(default_factory=dict)
+    refused_parts: set[int] = field(default_factory=set)
+    """Numbers of parts whose connection is cut, each for two requests."""
 
     def missing(self, digests: list[str]) -> list[str]:
         return [one for one in digests if one not in self.places and one not in self.blobs]
@@ -80,6 +99,8 @@ class _Handler(BaseHTTPRequestHandler):
         if shelf.refer_to and self.path.endswith("?redirect=1"):
             place = f"{shelf.refer_to}{self.path.partition('?')[0]}?signature=good"
             self._send(b"", code=307, headers={"Location": place})
+        elif parts[3] == "uploads":
+            self._send(json.dumps(shelf.uploads[parts[4]].page(parts[4])).encode())
         elif parts[2] == "blobs":
             self._blob(shelf.blobs.get(hexes))
         elif parts[-1] in ("manifest", "layout"):
@@ -93,6 +114,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         shelf = self.server.shelf
         shelf.asked.append(f"PUT {self.path}")
+        if self.path.startswith("/v1/blobs/uploads/"):
+            self._part()
+            return
         shelf.manifests[self.path.split("/")[3].partition(":")[2]] = self._body()
         self._send(b"{}")
 
@@ -100,7 +124,9 @@ class _Handler(BaseHTTPRequestHandler):
         shelf = self.server.shelf
         shelf.asked.append(f"POST {self.path}")
         body = self._body()
-        if self.path == "/v1/blobs/uploads":
+        if self.path.startswith("/v1/blobs/uploads") and self.path != "/v1/blobs/uploads":
+            self._upload(json.loads(body))
+        elif self.path == "/v1/blobs/uploads":
             sha256 = hashlib.sha256(body).hexdigest()
             shelf.blobs[sha256] = body
             self._send(json.dumps({"digest": f"sha256:{sha256}"}).encode())
@@ -109,6 +135,34 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             tree = self.path.split("/")[3].partition(":")[2]
             self._send(json.dumps(shelf.propose(tree, json.loads(body)["packs"])).encode())
+
+    def _part(self) -> None:
+        """Take in one part, or cut the connection where a test wants it."""
+        shelf, name = self.server.shelf, self.path.split("/")[4]
+        number, body = int(self.path.split("/")[-1]), self._body()
+        if number in shelf.refused_parts:
+            if shelf.asked.count(f"PUT {self.path}") == 2:
+                shelf.refused_parts.discard(number)
+            self.close_connection = True
+            return
+        shelf.uploads[name].parts[number] = body
+        self._send(json.dumps({"number": number, "size": len(body)}).encode())
+
+    def _upload(self, body: dict[str, Any]) -> None:
+        """Announce an upload, or complete one."""
+        shelf = self.server.shelf
+        if self.path.endswith("?resumable=1"):
+            name = f"U{len(shelf.uploads)}"
+            shelf.uploads[name] = Incoming(body["digest"].partition(":")[2], body["size"])
+            self._send(json.dumps(shelf.uploads[name].page(name)).encode(), code=201)
+            return
+        incoming = shelf.uploads[self.path.split("/")[4]]
+        whole = b"".join(content for _, content in sorted(incoming.parts.items()))
+        if hashlib.sha256(whole).hexdigest() == incoming.sha256:
+            shelf.blobs[incoming.sha256] = whole
+            self._send(json.dumps({"state": "present"}).encode())
+        else:
+            self._send(json.dumps({"state": "refused", "reason": "other bytes"}).encode())
 
     def _body(self) -> bytes:
         return self.rfile.read(int(self.headers["Content-Length"]))
