@@ -10,11 +10,13 @@ from api import wiring
 from api.settings import Settings
 from artifacts.clock import SystemClock
 from artifacts.db import alter
+from artifacts.errors import InvalidInputError
 from artifacts.identifiers import new_ulid
 from artifacts.queries import tokens
 from artifacts.queries.tokens import TokenRow
 from artifacts.storage.durable import sync
 from artifacts.tokens import Tokens
+from migrations.roles import grant
 from migrations.upgrading import upgrade
 
 DEFAULT_PROJECT = "default"
@@ -26,6 +28,17 @@ async def migrate(settings: Settings) -> None:
     if settings.database_url is None:
         (settings.data / "index").mkdir(mode=0o700, exist_ok=True)
     await alter(settings.index_url, upgrade)
+
+
+async def grant_roles(settings: Settings) -> None:
+    """Give each process a role that may write what it writes, and nothing else.
+
+    Raises:
+        InvalidInputError: the index is SQLite, which has no roles.
+    """
+    if not settings.index_url.startswith("postgresql"):
+        raise InvalidInputError("only PostgreSQL has roles", hint="set CUSTODY_DATABASE_URL")
+    await alter(settings.index_url, grant)
 
 
 async def prepare(settings: Settings) -> None:

@@ -12,12 +12,20 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add the command."""
     command = commands.add_parser("migrate", help="bring the index to the newest schema")
     add_folder(command)
+    command.add_argument(
+        "--roles",
+        action="store_true",
+        help="then grant custody_api, custody_signer and custody_worker what each writes (PostgreSQL)",
+    )
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Run every migration that is missing."""
-    from api.preparing import migrate
+    from api.preparing import grant_roles, migrate
 
-    asyncio.run(migrate(settings_of(args)))
+    settings = settings_of(args)
+    asyncio.run(migrate(settings))
+    if args.roles:
+        asyncio.run(grant_roles(settings))
     return 0
