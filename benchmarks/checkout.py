@@ -12,16 +12,18 @@ from pathlib import Path
 
 from benchmarks import history
 from benchmarks.commands import environment, put
-from benchmarks.peers import git_http
+from benchmarks.peers import git_http, static_trees
 from benchmarks.places import file_system
 from benchmarks.results import Measured, Result, at_most
 from benchmarks.rounds import Child, Scale, in_turns
 from benchmarks.servers import Service, all_three
 from benchmarks.startup import command
+from benchmarks.stores import an_s3_server, service_over
 from benchmarks.wire import counted
 
 _CLONE, _COPY = "git clone --depth 1", "cp -r"
 _STORE = "CUSTODY_NODE_STORE"
+_CEILING = "a static file server (the ceiling)"
 _BARS = {"P1": (6, 1.6), "P2": (8, 1.4)}
 """How many times faster than the clone, and how many times as long as the copy."""
 
@@ -37,6 +39,8 @@ class Commits:
     files: Path
     work: str
     env: Mapping[str, str]
+    sources: Mapping[str, Mapping[str, str]]
+    """Where a cold node gets the last commit from, and the variables that say so."""
 
 
 @dataclass(slots=True)
@@ -81,39 +85,70 @@ def _commits(top: Path, scale: Scale) -> Iterator[Commits]:
     with all_three(top / "service") as service, git_http.serving(top / "origin") as url:
         env = environment(service, top)
         size = sum(file.stat().st_size for file in (top / "head").rglob("*") if file.is_file())
-        yield Commits(
-            service,
-            f"{url}/project.git",
-            put(top / "head", env),
-            put(top / "before", env),
-            top / "head",
-            f"{shape.files:,} files, {size / 1e6:.0f} MB, commit {shape.commits:,}",
-            env,
-        )
+        head = put(top / "head", env)
+        with _sources(top, service, env, head, real=scale.real) as sources:
+            yield Commits(
+                service,
+                f"{url}/project.git",
+                head,
+                put(top / "before", env),
+                top / "head",
+                f"{shape.files:,} files, {size / 1e6:.0f} MB, commit {shape.commits:,}",
+                env,
+                sources,
+            )
+
+
+@contextmanager
+def _sources(
+    top: Path, service: Service, env: Mapping[str, str], head: str, *, real: bool
+) -> Iterator[Mapping[str, Mapping[str, str]]]:
+    """Yield the variables for a service over a directory, one over an S3 server, and static files."""
+    with (
+        an_s3_server(top, real=real) as (name, access),
+        service_over(access, top / "service-s3") as other,
+        static_trees.serving(top / "static", service.url, service.token, head) as static,
+    ):
+        over_s3 = environment(other, top)
+        put(top / "head", over_s3)
+        yield {
+            "its directory store": env,
+            name: over_s3,
+            _CEILING: {**env, "CUSTODY_URL": static},
+        }
 
 
 def _timed(commits: Commits, place: Path, scale: Scale) -> list[Result]:
     head, env = commits.head, {**commits.env, _STORE: str(place / "warm.store")}
+
+    def get(to: str) -> Sequence[str]:
+        return [command(), "get", head, to]
+
     sides = [
-        Anew(place / "cold", lambda to: [command(), "get", head, to], commits.env, fresh_store=True),
-        Anew(place / "warm", lambda to: [command(), "get", head, to], env),
+        Anew(place / "warm", get, env),
         Anew(place / "clone", lambda to: ["git", "clone", "-q", "--depth", "1", commits.origin, to], env),
         Anew(place / "copy", lambda to: ["cp", "-r", str(commits.files), to], env),
     ]
-    cold, warm, clone, copy = in_turns(sides, rounds=min(scale.rounds, 3), factor=1000)
-    _require_equal(commits.files, place / "cold" / "1", place / "warm" / "1", place / "clone" / "1")
+    for number, variables in enumerate(commits.sources.values()):
+        sides.append(Anew(place / f"cold{number}", get, variables, fresh_store=True))
+    warm, clone, copy, *cold = in_turns(sides, rounds=min(scale.rounds, 5), factor=1000)
+    _require_equal(commits.files, *(side.place / "1" for side in sides))
     peers = Measured(_CLONE, clone, "ms"), Measured(_COPY, copy, "ms")
-    kind = file_system(place)
-    return [
-        *_beside("P1", f"cold node: {commits.work}", Measured("custody get", cold, "ms"), peers, kind),
-        *_beside("P2", f"warm node: {commits.work}", Measured("custody get", warm, "ms"), peers, kind),
-    ]
+    kind, found = file_system(place), list[Result]()
+    for name, samples in zip(commits.sources, cold, strict=True):
+        work = f"cold node, from {name}: {commits.work}"
+        found += _beside("P1", work, Measured("custody get", samples, "ms"), peers, kind)
+    return found + _beside(
+        "P2", f"warm node: {commits.work}", Measured("custody get", warm, "ms"), peers, kind
+    )
 
 
 def _beside(
     name: str, work: str, ours: Measured, peers: tuple[Measured, Measured], kind: str
 ) -> list[Result]:
     faster, longer = _BARS[name]
+    if _CEILING in work:
+        return [Result(name, work, ours, peer, kind) for peer in peers]
     return [
         Result(name, work, ours, peers[0], kind, [at_most(1 / faster)]),
         Result(name, work, ours, peers[1], kind, [at_most(longer)]),

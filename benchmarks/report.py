@@ -11,6 +11,9 @@ from benchmarks.results import Result, plain
 
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
+_TRIED = Path(__file__).with_name("tried.md")
+"""What was tried where a bar is missed: written by hand, with its own figures."""
+
 _HEAD = """# Benchmarks
 
 `make bench` measures each job of this page beside its peer, interleaved in one run on one machine, so that only the ratio counts. A number stands here with the machine, the file system and the versions it was measured on, or not at all.
@@ -42,7 +45,7 @@ def page(results: Sequence[Result], *, command: str, rounds: int) -> str:
         f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{command}` ({rounds} rounds): {machine()}. "
         "`none` as file system means that no file is touched."
     )
-    return "\n".join([_HEAD, facts, "", *rows, "", *notes, ""])
+    return "\n".join([_HEAD, facts, "", *rows, "", *notes, "", _TRIED.read_text()])
 
 
 def _row(result: Result) -> str:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-_PATIENCE = 30.0
+_PATIENCE = 90.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ The digest of a tree becomes the new directory DEST: every file is hashed, links
 never followed, and links that lead out of it are refused; so is a tree with .git in it,
 whose hooks the next git command would run. A file of a tree is got by its own digest
 (custody ls shows it). What was fetched before on this machine is not fetched again
-(see custody cache).
+(see custody cache), and a tree that is here as a whole needs no service.
 """
 
 _EPILOG = """\
