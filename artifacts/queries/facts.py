@@ -46,7 +46,9 @@ async def _record_artifacts(connection: AsyncConnection, named: Iterable[_Named]
         }
         for one in named
     }
-    # Sorted, so that two transactions never wait for each other in a circle.
+    # Sorted, so that two transactions never wait for each other in a circle. On PostgreSQL a row
+    # that is known is locked even where nothing is renewed, and that is needed: of a producer
+    # and a consumer of the same bytes, recorded at once, the second sees the first and links.
     await insert_or_renew(connection, artifact, [rows[key] for key in sorted(rows)], _named_again)
 
 
