@@ -7,9 +7,9 @@ from custody import exits
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterable, Iterator
 
-    from custody.trees.compare import Difference
-    from custody.trees.manifest import Manifest
+    from custody.trees.compare import Difference, Listing
 
 _DESCRIPTION = """\
 Compare two trees by content and mode. A and B are digests of trees, or local
@@ -43,27 +43,29 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(chosen: argparse.Namespace) -> int:
     """Print what differs; exit 1 if anything does."""
+    from contextlib import closing
+
     from custody.trees.compare import differences
 
-    before, after = _side(chosen, chosen.left), _side(chosen, chosen.right)
-    found = list(differences(before, after)) if before.sha256 != after.sha256 else []
-    if chosen.json:
-        _print_json(before, after, found)
-    else:
-        _print_lines(found)
-    return exits.FAILED if found else exits.OK
+    with closing(_side(chosen, chosen.left)) as before, closing(_side(chosen, chosen.right)) as after:
+        if chosen.json:
+            _print_json(before, after)
+        else:
+            _print_lines(differences(before, after))
+        return exits.OK if before.digest == after.digest else exits.FAILED
 
 
-def _side(chosen: argparse.Namespace, written: str) -> Manifest:
+def _side(chosen: argparse.Namespace, written: str) -> Listing:
     from custody.commands.trees import manifest_of, manifest_of_directory
     from custody.references import looks_like_reference
+    from custody.trees.compare import listing
 
     if looks_like_reference(written):
-        return manifest_of(chosen, written)
-    return manifest_of_directory(written, ignore=chosen.ignore)
+        return listing(manifest_of(chosen, written))
+    return listing(manifest_of_directory(written, ignore=chosen.ignore))
 
 
-def _print_lines(found: list[Difference]) -> None:
+def _print_lines(found: Iterable[Difference]) -> None:
     import os
 
     from custody.terminal import plain, say
@@ -78,19 +80,23 @@ def _mark(one: Difference) -> str:
     return "+" if one.before is None else "-"
 
 
-def _print_json(before: Manifest, after: Manifest, found: list[Difference]) -> None:
+def _print_json(before: Listing, after: Listing) -> None:
+    """Print the differences piece by piece: of large trees there may be millions."""
     import json
 
-    from custody.commands.trees import described
-    from custody.terminal import say
+    from custody.commands.trees import say_long
+    from custody.trees.compare import differences
 
-    answer: dict[str, object] = {"before": before.digest, "after": after.digest, "same": not found}
-    for kind in ("added", "removed"):
-        sides = [(one.path, one.after or one.before) for one in found if one.kind == kind]
-        answer[kind] = [described(path, side) for path, side in sides if side is not None]
-    answer["changed"] = [
-        {"before": described(one.path, one.before), "after": described(one.path, one.after)}
-        for one in found
-        if one.before is not None and one.after is not None
-    ]
-    say(json.dumps(answer))
+    def of(kind: str) -> Iterator[object]:
+        return (_described(one) for one in differences(before, after) if one.kind == kind)
+
+    head = {"before": before.digest, "after": after.digest, "same": before.digest == after.digest}
+    lists = ((kind, map(json.dumps, of(kind))) for kind in ("added", "removed", "changed"))
+    say_long(head, lists)
+
+
+def _described(one: Difference) -> object:
+    from custody.commands.trees import described
+
+    sides = [side and described(one.path, side) for side in (one.before, one.after)]
+    return {"before": sides[0], "after": sides[1]} if all(sides) else sides[0] or sides[1]

@@ -7,7 +7,7 @@ from custody import exits
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from custody.trees.manifest import Manifest
 
@@ -40,11 +40,13 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the entries of a tree."""
+    from array import array
+
     from custody.commands.trees import manifest_of
     from custody.errors import NothingFoundError
 
     manifest = manifest_of(chosen, chosen.digest)
-    entries = list(_below(manifest, chosen.path))
+    entries = array("I", _below(manifest, chosen.path))
     if not entries and chosen.path:
         raise NothingFoundError(f"{manifest.digest} has nothing at {chosen.path}")
     if chosen.json:
@@ -65,7 +67,7 @@ def _below(manifest: Manifest, path: str | None) -> Iterator[int]:
             yield entry
 
 
-def _print_lines(manifest: Manifest, entries: list[int]) -> None:
+def _print_lines(manifest: Manifest, entries: Sequence[int]) -> None:
     import os
 
     from custody.terminal import plain, say
@@ -78,12 +80,11 @@ def _print_lines(manifest: Manifest, entries: list[int]) -> None:
         say(f"{found.mode}  {found.size:>{width}}  {found.digest or '-':<71}  {path}")
 
 
-def _print_json(manifest: Manifest, entries: list[int]) -> None:
+def _print_json(manifest: Manifest, entries: Sequence[int]) -> None:
     import json
 
-    from custody.commands.trees import described
-    from custody.terminal import say
+    from custody.commands.trees import described, say_long
     from custody.trees.compare import side
 
-    listed = [described(manifest.paths[entry], side(manifest, entry)) for entry in entries]
-    say(json.dumps({"digest": manifest.digest, "size": manifest.size, "entries": listed}))
+    listed = (json.dumps(described(manifest.paths[entry], side(manifest, entry))) for entry in entries)
+    say_long({"digest": manifest.digest, "size": manifest.size}, [("entries", listed)])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from argparse import Namespace
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from custody.commands.access import service, settings
@@ -56,3 +59,15 @@ def described(path: bytes, found: Side) -> dict[str, object]:
     `path` is printable; `escaped` is the exact name, written as a manifest writes it.
     """
     return {"path": printable_name(os.fsdecode(path)), "escaped": escape(path).decode(), **asdict(found)}
+
+
+def say_long(head: Mapping[str, object], lists: Iterable[tuple[str, Iterable[str]]]) -> None:
+    """Print one line of JSON: the members of `head`, then lists of what is JSON already, never whole in memory."""
+    write = sys.stdout.write
+    write(json.dumps(head)[:-1])
+    for name, members in lists:
+        write(f', "{name}": [')
+        for number, member in enumerate(members):
+            write(f", {member}" if number else member)
+        write("]")
+    write("}\n")
