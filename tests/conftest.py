@@ -10,9 +10,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from api.preparing import migrate
+from api.settings import Settings
 from artifacts.storage.s3 import Access, Bucket
 from tests.ceph import PACKAGES, a_ceph_gateway, is_there
 from tests.postgres import Cluster, a_cluster
+from tests.reindex.corpus import without_its_index
 from tests.service import Service, a_service
 
 
@@ -48,6 +51,26 @@ async def service(tmp_path: Path, index: str | None) -> AsyncIterator[Service]:
     """A whole service over a fresh folder."""
     async with a_service(tmp_path, index=index) as built:
         yield built
+
+
+@pytest.fixture
+async def fresh(
+    service: Service, tmp_path: Path, index: str | None, request: pytest.FixtureRequest
+) -> AsyncIterator[Service]:
+    """`service` after its index was lost: the same bucket, key and clock over an empty index."""
+    name = None
+    if index is None:
+        settings = Settings(data=tmp_path / "fresh")
+        await migrate(settings)
+        url = settings.index_url
+    else:
+        cluster: Cluster = request.getfixturevalue("postgres")
+        name = cluster.migrated()
+        url = cluster.url(name)
+    async with without_its_index(service, url) as built:
+        yield built
+    if name is not None:
+        cluster.drop(name)
 
 
 @pytest.fixture

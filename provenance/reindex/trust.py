@@ -26,10 +26,15 @@ class Trust:
     keys: frozenset[PublicKey]
     builders: dict[str, set[str]] = field(default_factory=dict)
     """By keyid."""
+    keyids: dict[PublicKey, str] = field(init=False)
+    """Worked out once: doing it again costs half as much as verifying a signature."""
+
+    def __post_init__(self) -> None:
+        self.keyids = {key: key.keyid for key in self.keys}
 
     def speaks_for(self, key: PublicKey, builder_id: str) -> bool:
         """Whether statements of `builder_id` are signed by `key`."""
-        return builder_id in self.builders.get(key.keyid, ())
+        return builder_id in self.builders.get(self.keyids[key], ())
 
 
 async def trusted(
@@ -37,7 +42,7 @@ async def trusted(
 ) -> Trust:
     """Trust `keys` for `own_builder`, and for whatever builders were published with them."""
     trust = Trust(frozenset(keys))
-    known = {key.keyid for key in trust.keys}
+    known = set(trust.keyids.values())
     trust.builders = {keyid: {own_builder} for keyid in known}
     async for listed in store.list("control/"):
         report.counts["keys"] += 1
