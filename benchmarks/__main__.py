@@ -21,6 +21,7 @@ NAMES = (
     "packing",
     "transfer",
     "small_files",
+    "memory",
 )
 """The modules, in the order of the page; each has `measure(scale)`."""
 

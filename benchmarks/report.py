@@ -18,7 +18,7 @@ _HEAD = """# Benchmarks
 
 `make bench` measures each job of this page beside its peer, interleaved in one run on one machine, so that only the ratio counts. A number stands here with the machine, the file system and the versions it was measured on, or not at all.
 
-Values are medians of all rounds, with the smallest and largest in brackets; the ratio is ours over the peer's. This page is written by the run itself.
+Values are medians of all rounds, with the smallest and largest in brackets; the ratio is ours over the peer's. This page is written by the run itself. The rows on memory take 200,000 files by default, and as many as `BENCH_MEMORY_ENTRIES` says.
 """
 
 

@@ -23,7 +23,7 @@ from benchmarks.servers import Service, all_three
 from tests import ceph
 from tests.fakes.s3.server import ACCESS_KEY, BUCKET, SECRET_KEY, a_fake_s3
 
-_FILES, _SIZE = 2_000, 10_000
+_FILES, _SIZE = 5_000, 10_000
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from benchmarks.__main__ import NAMES
 from benchmarks.results import Bar, Measured, Result, at_least, at_most
 from benchmarks.rounds import Scale
 
-PROCESSES = {"records", "wrap", "checkout", "transfer", "small_files"}
+PROCESSES = {"records", "wrap", "checkout", "transfer", "small_files", "memory"}
 
 
 @pytest.mark.parametrize(
