@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -83,3 +84,60 @@ def test_wrong_bytes_of_the_service_leave_nothing(shelf: Shelf, tmp_path: Path) 
     assert caught.value.returncode == 1
     assert "are not what the manifest says" in caught.value.stderr
     assert not [one for one in os.listdir(tmp_path) if "cold" in one]
+
+
+def test_an_interrupt_ends_all_processes_and_leaves_nothing(shelf: Shelf, tmp_path: Path) -> None:
+    tree = a_large_tree(shelf, tmp_path)
+    custody(shelf, tmp_path, "get", tree, "before")
+    # Stops where both processes are at work, and tells so.
+    code = (
+        "import os, sys, time\n"
+        "from custody.trees import crew\n"
+        "def slow(self):\n"
+        '    os.write(1, b"%d\\n" % os.getpid())\n'
+        "    time.sleep(60)\n"
+        "crew.Tickets.draw = slow\n"
+        "from custody.__main__ import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    env = {**os.environ, "HOME": str(tmp_path), "CUSTODY_NODE_STORE": str(tmp_path / "store")}
+    command = [sys.executable, "-c", code, "get", tree, "cold"]
+    with subprocess.Popen(
+        command, env=env, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        at_work = {int(running.stdout.readline()) for _ in range(min(2, os.cpu_count() or 1))}
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=30)
+    assert (running.returncode, said.strip()) == (130, "custody: interrupted")
+    assert not [pid for pid in at_work if Path(f"/proc/{pid}").exists()]
+    assert not [one for one in os.listdir(tmp_path) if "cold" in one]
+
+
+def test_the_bar_counts_what_all_processes_write(shelf: Shelf, tmp_path: Path) -> None:
+    tree = a_large_tree(shelf, tmp_path)
+    code = (
+        "import sys\n"
+        "from custody import progress\n"
+        "from contextlib import contextmanager\n"
+        "seen = []\n"
+        "progress.bar = contextmanager(lambda title: (yield lambda done, total: seen.append((done, total))))\n"
+        "from custody.__main__ import main\n"
+        "status = main(sys.argv[1:])\n"
+        "print(len(seen), max(done for done, _ in seen), *{total for _, total in seen})\n"
+        "sys.exit(status)\n"
+    )
+    env = {**os.environ, "HOME": str(tmp_path), "CUSTODY_NODE_STORE": "off", "CUSTODY_URL": shelf.url}
+    done = subprocess.run(
+        [sys.executable, "-c", code, "get", tree, "cold"],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    count, most, total = map(int, done.stdout.splitlines()[-1].split())
+    assert total == sum(len(content) for _, _, content in seen(tmp_path / "tree").values())
+    assert count > 0
+    assert 0 < most <= total

@@ -15,6 +15,9 @@ from custody.trees.crew import Crew
 from custody.trees.forks import forkable, processors, side_by_side
 from custody.trees.tickets import MOST, Tickets
 
+# Other threads of the process that runs the tests do nothing that the forks need.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+
 
 def gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()

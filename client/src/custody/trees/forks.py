@@ -54,7 +54,7 @@ def side_by_side(work: Work, absorb: Callable[[Any], None], processes: int) -> N
     forks: list[_Fork] = []
     try:
         for number in range(1, processes):
-            with suppress(BlockingIOError):  # this user may have no more processes: fewer will do
+            with suppress(OSError):  # no more processes or memory for one: fewer will do
                 forks.append(_Fork(work, number))
         work(0)
         for fork in forks:
