@@ -5,6 +5,7 @@ The processes run in the foreground as children of the test and end with it.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -40,7 +41,13 @@ _OPTIONS = {
         "bluestore block wal create": "false",
         "osd memory target": str(1_200_000_000),
     },
-    "client.rgw": {"rgw enable usage log": "false", "rgw dynamic resharding": "false"},
+    "client.rgw": {
+        "rgw enable usage log": "false",
+        "rgw dynamic resharding": "false",
+        "rgw crypt require ssl": "false",
+        "rgw crypt s3 kms backend": "testing",
+        "rgw crypt s3 kms encryption keys": f"custody-key={base64.b64encode(bytes(32)).decode()}",
+    },
 }
 
 

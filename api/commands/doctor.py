@@ -18,10 +18,13 @@ _SIGNS: Final = {"good": "✓", "note": "!", "bad": "✗"}
 _DESCRIPTION: Final = """\
 Try out the object store that the settings name, and say what was found: round trips,
 ranges, lists, large objects; for a bucket also clocks, access without a signature,
-conditions, checksums, URLs and object lock. Everything is written below staging/ and
+conditions, checksums, URLs, encryption and object lock. Everything is written below staging/ and
 joined/, and removed again.
 
 ✓ as it must be   ! worth knowing, nothing rests on it   ✗ do not use this store
+
+The status is 0, 1 for a store that must not be used, 4 where there is none to be
+tried: no such bucket, no access to it, no answer.
 """
 
 
@@ -39,7 +42,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check; 1 if the store must not be used."""
+    """Check; 1 if the store must not be used, 4 if there is none to be tried."""
     settings = settings_of(args)
     found = asyncio.run(_examine(settings, quiet=args.json))
     bad = any(finding.verdict == "bad" for finding in found)
@@ -48,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
         print(json.dumps(told))
     else:
         print("do not use this store" if bad else "the store can be used")
-    return 1 if bad else 0
+    # Where the first check is the last, the bucket was not reached.
+    return (4 if len(found) == 1 else 1) if bad else 0
 
 
 async def _examine(settings: Settings, *, quiet: bool) -> list[Finding]:
@@ -72,5 +76,7 @@ async def _examine(settings: Settings, *, quiet: bool) -> list[Finding]:
         found.append(finding)
         if not quiet:
             print(f"  {_SIGNS[finding.verdict]} {finding.check:<22} {finding.said}", flush=True)
+        if (finding.check, finding.verdict) == (checkup.REACHED, "bad"):
+            return found
     await checkup.clean(on)
     return found

@@ -5,6 +5,7 @@ Everything is tried under keys in `staging/` and `joined/`, so what a broken sto
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from artifacts.identifiers import new_ulid
 from artifacts.layout import Key
 from artifacts.storage.protocol import ObjectStore
 
+REACHED: Final = "bucket"
+"""The first check of a bucket; without it no other has a meaning."""
 _MIB: Final = 1 << 20
 
 
@@ -61,9 +64,14 @@ async def run(checks: list[Check]) -> AsyncIterator[Finding]:
         try:
             verdict, said = await check()
         except CustodyError as error:
-            reason = error.facts.get("reason") or error.facts.get("code")
-            verdict, said = Verdict.BAD, error.message + (f" ({reason})" if reason else "")
+            verdict, said = Verdict.BAD, told(error)
         yield Finding(name, verdict, said)
+
+
+def told(error: CustodyError) -> str:
+    """An error in one line: what happened, why, and what can be done."""
+    reason = error.facts.get("reason") or error.facts.get("code")
+    return error.message + (f" ({reason})" if reason else "") + (f"; {error.hint}" if error.hint else "")
 
 
 def trial(store: ObjectStore, *, at: datetime) -> Trial:
@@ -72,9 +80,10 @@ def trial(store: ObjectStore, *, at: datetime) -> Trial:
 
 
 async def clean(on: Trial) -> None:
-    """Remove what the checks left."""
-    async for listed in on.store.list(layout.parts(on.ulid)):
-        await on.store.delete(listed.key)
+    """Remove what the checks left; what cannot be removed is swept with what else is stale."""
+    with contextlib.suppress(CustodyError):
+        async for listed in on.store.list(layout.parts(on.ulid)):
+            await on.store.delete(listed.key)
 
 
 def every_store(on: Trial) -> list[Check]:

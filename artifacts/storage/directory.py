@@ -39,6 +39,7 @@ _THREADS = 8
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS}
+_DENIED = {errno.EACCES, errno.EPERM}
 _STRANGE = {errno.EISDIR, errno.ELOOP, errno.ENOTDIR}
 """A folder, a link or a file where an object or its folder should be: nothing that we wrote."""
 _T = TypeVar("_T")
@@ -195,6 +196,9 @@ class DirectoryStore:
                     hint="check that its disk has room and is writable",
                     reason=os.strerror(error.errno),
                 ) from error
+            if error.errno in _DENIED:
+                hint = "check who owns its folder, and that the service may read and write there"
+                raise UnavailableError("the object store refuses the service", hint=hint) from error
             if error.errno in _STRANGE:
                 raise CorruptedError("what lies in the store is no object") from error
             raise
@@ -260,12 +264,18 @@ class DirectoryStore:
         for directory, _, names, descriptor in os.fwalk(top, dir_fd=self._root):
             for name in names:
                 path = f"{directory}/{name}".removeprefix("./")
-                if path.startswith(prefix):
-                    try:
-                        found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-                    except FileNotFoundError:  # it was published or swept meanwhile
-                        continue
-                    yield Listed(Key(path), found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+                listed = _listed(path, name, descriptor) if path.startswith(prefix) else None
+                if listed is not None:
+                    yield listed
+
+
+def _listed(path: str, name: str, descriptor: int) -> Listed | None:
+    """The file as an object; None for one that is just gone, and for somebody else's."""
+    try:
+        found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+        return Listed(Key(path), found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+    except (FileNotFoundError, InvalidInputError):
+        return None
 
 
 def _write(descriptor: int, piece: bytes) -> None:

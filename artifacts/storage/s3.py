@@ -25,38 +25,13 @@ from botocore.exceptions import (  # type: ignore[import-untyped]  # it has no t
 )
 from botocore.httpsession import URLLib3Session  # type: ignore[import-untyped]  # it has no types
 
-from artifacts.errors import (
-    InvalidInputError,
-    NotFoundError,
-    UnavailableError,
-)
+from artifacts.errors import NotFoundError, UnavailableError
+from artifacts.storage.s3_errors import ChangedError, PassingError, UnsupportedError, translated
 
 MIB: Final = 1 << 20
-_PASSING: Final = {"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "Throttling"}
-_PASSING_STATUSES: Final = {409, 429, 500, 502, 503, 504}
 _WRITES: Final = {"put_object", "create_multipart_upload", "upload_part"}
 _T = TypeVar("_T")
 Answer = Mapping[str, Any]  # Any: boto3 has no types for its answers
-
-
-class ChangedError(Exception):
-    """A condition did not hold; callers turn it into what that means to them."""
-
-
-class PassingError(Exception):
-    """Something failed that may not fail again; callers repeat or give up."""
-
-    def __init__(self, message: str, reason: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-    def for_good(self) -> UnavailableError:
-        """The same for callers who have repeated it often enough."""
-        return UnavailableError(str(self), reason=self.reason)
-
-
-class UnsupportedError(Exception):
-    """The server does not know a part of S3 that we can do without."""
 
 
 class Body(Protocol):
@@ -132,7 +107,8 @@ class Bucket:
         except (ChangedError, UnsupportedError) as error:
             if isinstance(error, expecting):
                 raise
-            raise UnavailableError("the object store refuses a plain request", operation=operation) from error
+            code = f"{operation}: {type(error).__name__.removesuffix('Error').lower()}"
+            raise UnavailableError("the object store refuses a plain request", code=code) from error
         except NotFoundError as error:
             if operation not in _WRITES:
                 raise
@@ -188,7 +164,7 @@ class Bucket:
         except TimeoutError as error:
             raise PassingError("the object store is too slow", f"{deadline:.0f} s") from error
         except ClientError as error:
-            raise _translated(error) from error
+            raise translated(error.response) from error
         except (BotoCoreError, HTTPClientError, OSError) as error:
             raise PassingError("the object store does not answer", type(error).__name__) from error
 
@@ -253,43 +229,3 @@ def _client(access: Access, endpoint: str | None) -> Any:
         aws_secret_access_key=access.secret_key,
         config=config,
     )
-
-
-def _translated(error: ClientError) -> Exception:
-    answer = error.response
-    code = str(answer.get("Error", {}).get("Code", ""))
-    status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    if code in _MEANINGS:
-        return _MEANINGS[code]()
-    if code in _PASSING or status in _PASSING_STATUSES:
-        return PassingError("the object store fails", f"it answered {code} ({status})")
-    return UnavailableError(
-        "the object store refuses a request",
-        hint="custody-server doctor says more",
-        code=code,
-        status_of_store=status,
-    )
-
-
-def _absent() -> Exception:
-    return NotFoundError("there is no such object")
-
-
-def _skewed() -> Exception:
-    hint = "set the clock of this machine, or of the store"
-    return UnavailableError("the clocks of service and store differ", hint=hint)
-
-
-def _refused() -> Exception:
-    hint = "check CUSTODY_S3_ACCESS_KEY, CUSTODY_S3_SECRET_KEY and the bucket's policy"
-    return UnavailableError("the object store refuses the service", hint=hint)
-
-
-_MEANINGS: Final[Mapping[str, Callable[[], Exception]]] = {
-    **dict.fromkeys(("NoSuchKey", "NotFound", "404", "NoSuchUpload", "NoSuchVersion"), _absent),
-    **dict.fromkeys(("PreconditionFailed", "412"), ChangedError),
-    **dict.fromkeys(("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "403"), _refused),
-    **dict.fromkeys(("RequestTimeTooSkewed", "RequestExpired"), _skewed),
-    **dict.fromkeys(("NotImplemented", "501"), UnsupportedError),
-    "InvalidRange": lambda: InvalidInputError("nothing of that range exists"),
-}

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Container
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from artifacts.errors import CustodyError, NotFoundError
-from artifacts.storage.checkup import Check, Trial, Verdict, judged
-from artifacts.storage.s3 import Bucket
+from artifacts.errors import CustodyError
+from artifacts.storage.checkup import REACHED, Check, Trial, Verdict, judged
+from artifacts.storage.s3 import Answer, Bucket
+from artifacts.storage.s3_errors import ChangedError, UnsupportedError
 from artifacts.storage.s3_store import S3Store
 
 _CONTENT: Final = b"what a check wrote"
 _SKEW_NOTED, _SKEW_BAD = 30.0, 300.0
-_RESTS = "nothing rests on it"
+_RESTS: Final = "nothing rests on it"
+_CHANGED: Final = "PreconditionFailed"
+_SUMS: Final = {"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch"}
+_NO_LOCK: Final = "CUSTODY_S3_OBJECT_LOCK_DAYS is set, and the bucket does not say that it locks objects"
 
 
 class BucketCheckup:
@@ -31,6 +35,7 @@ class BucketCheckup:
     def checks(self) -> list[Check]:
         """All of them, in order."""
         return [
+            (REACHED, self._reached),
             ("clock", self._clock),
             ("strangers", self._strangers),
             ("conditional write", self._conditional),
@@ -39,6 +44,7 @@ class BucketCheckup:
             ("copy bound to an ETag", self._bound_copy),
             ("URL to write", self._url_to_write),
             ("URL to read", self._url_to_read),
+            ("encryption", self._encryption),
             ("object lock", self._lock),
         ]
 
@@ -46,14 +52,14 @@ class BucketCheckup:
         return self._store.name_of(self._on.key(number))
 
     async def _write(self, number: int, **members: Any) -> None:  # Any: as boto3 takes
-        await self._bucket.call("put_object", Key=self._name(number), Body=_CONTENT, **members)
+        await self._call("put_object", Key=self._name(number), Body=_CONTENT, **members)
 
-    async def _refused(self, call: Callable[[], Awaitable[object]]) -> bool:
-        try:
-            await call()
-        except CustodyError:
-            return True
-        return False
+    async def _call(self, operation: str, **members: Any) -> Answer:  # Any: as boto3 takes
+        return await self._bucket.call(operation, expecting=(ChangedError, UnsupportedError), **members)
+
+    async def _reached(self) -> tuple[Verdict, str]:
+        await self._bucket.call("list_objects_v2", MaxKeys=1, Prefix=self._name(20))
+        return Verdict.GOOD, "the bucket is there and answers"
 
     async def _clock(self) -> tuple[Verdict, str]:
         answer = await self._bucket.call("list_objects_v2", MaxKeys=1, Prefix=self._name(20))
@@ -78,21 +84,23 @@ class BucketCheckup:
 
     async def _conditional(self) -> tuple[Verdict, str]:
         await self._write(22)
-        if await self._refused(lambda: self._write(22, IfNoneMatch="*")):
-            return Verdict.GOOD, "If-None-Match is honoured"
-        return Verdict.NOTE, f"If-None-Match is ignored; {_RESTS}"
+        came = await _answer(self._write(22, IfNoneMatch="*"))
+        return _guards("a write with If-None-Match over an object that is there", came, {_CHANGED})
 
     async def _md5(self) -> tuple[Verdict, str]:
         wrong = base64.b64encode(hashlib.md5(b"other", usedforsecurity=False).digest()).decode()
-        if await self._refused(lambda: self._write(23, ContentMD5=wrong)):
-            return Verdict.GOOD, "a wrong Content-MD5 is refused"
-        return Verdict.NOTE, f"a wrong Content-MD5 is accepted; {_RESTS}"
+        came = await _answer(self._write(23, ContentMD5=wrong))
+        return _guards("a wrong Content-MD5", came, _SUMS)
 
     async def _sha256(self) -> tuple[Verdict, str]:
-        wrong = base64.b64encode(hashlib.sha256(b"other").digest()).decode()
-        if await self._refused(lambda: self._write(24, ChecksumSHA256=wrong)):
-            return Verdict.GOOD, "a wrong x-amz-checksum-sha256 is refused"
-        return Verdict.NOTE, f"a wrong x-amz-checksum-sha256 is accepted; {_RESTS}"
+        right, wrong = (
+            base64.b64encode(hashlib.sha256(content).digest()).decode() for content in (_CONTENT, b"other")
+        )
+        refused = await _answer(self._write(24, ChecksumSHA256=right))
+        if refused is not None:
+            return Verdict.NOTE, f"a right x-amz-checksum-sha256 is refused too ({refused}); {_RESTS}"
+        came = await _answer(self._write(24, ChecksumSHA256=wrong))
+        return _guards("a wrong x-amz-checksum-sha256", came, _SUMS)
 
     async def _bound_copy(self) -> tuple[Verdict, str]:
         await self._write(25)
@@ -101,9 +109,8 @@ class BucketCheckup:
             "CopySource": {"Bucket": self._bucket.name, "Key": self._name(25)},
             "CopySourceIfMatch": f'"{"0" * 32}"',
         }
-        if await self._refused(lambda: self._bucket.call("copy_object", **members)):
-            return Verdict.GOOD, "a copy is made of the named ETag or not at all"
-        return Verdict.NOTE, f"the ETag of a copy's source is ignored; {_RESTS}"
+        came = await _answer(self._call("copy_object", **members))
+        return _guards("a copy bound to another ETag", came, {_CHANGED})
 
     async def _url_to_write(self) -> tuple[Verdict, str]:
         key = self._on.key(27)
@@ -132,20 +139,47 @@ class BucketCheckup:
         right = status == 200 and content == _CONTENT
         return judged(right, "a URL gives the object", f"a URL to read does not work (status {status})")
 
+    async def _encryption(self) -> tuple[Verdict, str]:
+        wanted = self._store.guard.always()
+        await self._write(30, **wanted)
+        found = await self._call("head_object", Key=self._name(30))
+        said = found.get("ServerSideEncryption")
+        if wanted and said != wanted["ServerSideEncryption"]:
+            return Verdict.BAD, f"CUSTODY_S3_SSE is set, and the store says of an object: {said or 'nothing'}"
+        if said is None:
+            return Verdict.NOTE, "the store does not say that it encrypts (CUSTODY_S3_SSE)"
+        return Verdict.GOOD, f"objects are encrypted by the store ({said})"
+
     async def _lock(self) -> tuple[Verdict, str]:
-        wanted = self._store.locks
-        try:
-            answer = await self._bucket.call("get_object_lock_configuration")
-        except (NotFoundError, CustodyError):
-            enabled = False
-        else:
-            told = answer.get("ObjectLockConfiguration", {})
-            enabled = told.get("ObjectLockEnabled") == "Enabled"
-        if wanted and not enabled:
-            return (
-                Verdict.BAD,
-                "CUSTODY_S3_OBJECT_LOCK_DAYS is set, and the bucket was made without object lock",
-            )
-        if not wanted:
+        if not self._store.guard.lock_days:
             return Verdict.NOTE, "published objects are not locked (CUSTODY_S3_OBJECT_LOCK_DAYS)"
-        return Verdict.GOOD, "published objects can be locked"
+        try:
+            answer = await self._call("get_object_lock_configuration")
+        except (CustodyError, UnsupportedError) as error:
+            return Verdict.BAD, f"{_NO_LOCK} ({_code(error)})"
+        enabled = answer.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") == "Enabled"
+        return judged(enabled, "published objects can be locked", _NO_LOCK)
+
+
+async def _answer(call: Awaitable[object]) -> str | None:
+    """How the store refuses, in its own word; None where it does not."""
+    try:
+        await call
+    except (ChangedError, UnsupportedError, CustodyError) as error:
+        return _code(error)
+    return None
+
+
+def _code(error: Exception) -> str:
+    if isinstance(error, CustodyError):
+        return str(error.facts.get("code") or error.facts.get("reason") or error.message)
+    return _CHANGED if isinstance(error, ChangedError) else "NotImplemented"
+
+
+def _guards(what: str, came: str | None, reasons: Container[str]) -> tuple[Verdict, str]:
+    """What the store made of something wrong: refused for it, refused for another reason, or accepted."""
+    if came is None:
+        return Verdict.NOTE, f"{what} is accepted; {_RESTS}"
+    if came not in reasons:
+        return Verdict.NOTE, f"{what} is refused for another reason ({came}); {_RESTS}"
+    return Verdict.GOOD, f"{what} is refused ({came})"

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from artifacts.storage.s3 import Bucket, ChangedError
+from artifacts.storage.s3 import Bucket
+from artifacts.storage.s3_errors import ChangedError
 from artifacts.storage.s3_multipart import Members, copy_together
 
 
@@ -48,3 +49,12 @@ async def copied(bucket: Bucket, copy: Copy, *, part: int) -> None:
     else:
         sources = ({**bound, **piece} for piece in copy.ranges(part))
         await copy_together(bucket, copy.target, sources, copy.guard)
+    await _lock_again(bucket, copy)
+
+
+async def _lock_again(bucket: Bucket, copy: Copy) -> None:
+    """Lock what was copied: Ceph takes the lock that a copy is asked for with, and forgets it."""
+    mode = copy.guard.get("ObjectLockMode")
+    if mode is not None:
+        kept = {"Mode": mode, "RetainUntilDate": copy.guard["ObjectLockRetainUntilDate"]}
+        await bucket.call("put_object_retention", Key=copy.target, Retention=kept)

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from artifacts.errors import NotFoundError, UnavailableError
-from artifacts.storage.s3 import Bucket, ChangedError
+from artifacts.storage.s3 import Bucket
+from artifacts.storage.s3_errors import ChangedError
 
 _ABREAST: Final = 3
 

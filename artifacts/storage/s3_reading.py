@@ -10,7 +10,8 @@ from functools import partial
 from typing import Final
 
 from artifacts.errors import CorruptedError, InvalidInputError, NotFoundError, UnavailableError
-from artifacts.storage.s3 import MIB, Answer, Body, Bucket, PassingError
+from artifacts.storage.s3 import MIB, Answer, Body, Bucket
+from artifacts.storage.s3_errors import PassingError
 
 _RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _ATTEMPTS: Final = 4

@@ -21,9 +21,10 @@ from artifacts.errors import CorruptedError, InvalidInputError, NotFoundError, U
 from artifacts.identifiers import new_ulid
 from artifacts.layout import Key
 from artifacts.storage.protocol import Listed, Staged
-from artifacts.storage.s3 import MIB, Answer, Bucket, ChangedError, UnsupportedError
+from artifacts.storage.s3 import MIB, Answer, Bucket
 from artifacts.storage.s3_bodies import SUM, regrouped, sums, within
 from artifacts.storage.s3_copies import Copy, copied
+from artifacts.storage.s3_errors import ChangedError, UnsupportedError
 from artifacts.storage.s3_multipart import Guard, Multipart, copy_together
 from artifacts.storage.s3_reading import NEEDED, Reading
 
@@ -56,9 +57,9 @@ class S3Store:
         return self._bucket
 
     @property
-    def locks(self) -> bool:
-        """Whether published objects are to be locked."""
-        return self._guard.lock_days > 0
+    def guard(self) -> Guard:
+        """What objects are protected with, for `doctor`."""
+        return self._guard
 
     def name_of(self, key: Key) -> str:
         """The name of `key` in the bucket."""

@@ -17,7 +17,7 @@ from artifacts.storage.s3_checkup import BucketCheckup
 from artifacts.storage.s3_multipart import Guard
 from artifacts.storage.s3_store import S3Store
 from tests.fakes.s3.faults import Fault
-from tests.fakes.s3.messages import Answer, Request
+from tests.fakes.s3.messages import Answer, RefusedError, Request
 from tests.fakes.s3.server import FakeS3, a_fake_s3
 from tests.s3 import store_over
 
@@ -51,7 +51,7 @@ async def test_a_strict_bucket_passes_every_check_and_is_left_as_it_was() -> Non
         store = store_over(fake)
         found = await examined(store)
         notes = {name for name, finding in found.items() if finding.verdict is Verdict.NOTE}
-        assert (bad(found), notes) == (set(), {"object lock"})
+        assert (bad(found), notes) == (set(), {"encryption", "object lock"})
         assert (fake.shelf.objects, fake.shelf.uploads) == ({}, {})
         store.close()
 
@@ -144,4 +144,32 @@ async def test_a_lock_that_the_bucket_does_not_have_is_found_out() -> None:
         on = checkup.trial(store, at=datetime.now(UTC))
         checks = [one for one in BucketCheckup(on, store).checks() if one[0] == "object lock"]
         assert [finding.verdict async for finding in checkup.run(checks)] == [Verdict.BAD]
+        store.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict", "said"),
+    [
+        ("BadDigest", Verdict.GOOD, "is refused (BadDigest)"),
+        ("AccessDenied", Verdict.NOTE, "refused for another reason (AccessDenied)"),
+        (None, Verdict.NOTE, "is accepted"),
+    ],
+)
+async def test_a_refusal_counts_only_for_its_own_reason(
+    code: str | None, verdict: Verdict, said: str
+) -> None:
+    with a_fake_s3() as fake:
+        strict = fake.serve
+
+        def serve(request: Request) -> Answer:
+            if "content-md5" not in request.headers:
+                return strict(request)
+            return Answer() if code is None else RefusedError(code, 403).answer
+
+        fake.serve = serve  # type: ignore[method-assign]  # see above
+        store = store_over(fake)
+        on = checkup.trial(store, at=datetime.now(UTC))
+        checks = [one for one in BucketCheckup(on, store).checks() if one[0] == "md5 checksum"]
+        (found,) = [finding async for finding in checkup.run(checks)]
+        assert (found.verdict, said in found.said) == (verdict, True), found.said
         store.close()

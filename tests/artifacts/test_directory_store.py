@@ -29,6 +29,31 @@ async def test_links_in_the_store_are_not_followed(tmp_path: Path) -> None:
     store.close()
 
 
+async def test_files_of_somebody_else_are_not_listed_and_stop_nobody(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path / "objects")
+    await store.put(Key("a/b"), b"x")
+    for name in (".hidden", "a/with space", "a/b~", "a/ü", "staging/.nfs0001"):
+        (tmp_path / "objects" / name).write_bytes(b"not ours")
+    assert [str(one.key) async for one in store.list("")] == ["a/b"]
+    assert [one async for one in store.list("staging/")] == []
+    store.close()
+
+
+async def test_a_folder_that_denies_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = DirectoryStore(tmp_path / "objects")
+
+    def denied(*_: object, **__: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        # The system call, because root is denied nothing.
+        patched.setattr(os, "open", denied)
+        with pytest.raises(UnavailableError, match="refuses") as told:
+            await store.put(Key("a/b"), b"x")
+    assert "who owns its folder" in str(told.value.hint)
+    store.close()
+
+
 async def test_objects_cannot_be_written_by_others(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path / "objects")
     await store.put(Key("a/b"), b"x")

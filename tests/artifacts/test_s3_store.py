@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -40,6 +41,11 @@ def store(fake: FakeS3) -> Iterator[S3Store]:
 
 async def stream(content: bytes) -> AsyncIterator[bytes]:
     yield content
+
+
+async def keep(store: S3Store, content: bytes) -> None:
+    """Stage and publish."""
+    await store.promote(await store.stage(stream(content), at=NOW, limit=len(content)), KEY)
 
 
 def replaced(fake: FakeS3, name: str, content: bytes) -> None:
@@ -133,6 +139,29 @@ async def test_a_copy_that_stays_short_is_not_acknowledged_and_takes_nothing_awa
     fake.serve = strict  # type: ignore[method-assign]  # see above
     await store.replace(staged, KEY)
     assert fake.shelf.objects[str(KEY)].content == content
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "message", "hint"),
+    [(Fault.FULL, "no room", "quota"), (Fault.FORBIDDEN, "refuses the service", "policy")],
+)
+@pytest.mark.parametrize("size", [10, 2 * MIB, 20 * MIB])
+async def test_a_bucket_that_is_full_or_denies_says_what_to_do(
+    fake: FakeS3, store: S3Store, size: int, fault: Fault, message: str, hint: str
+) -> None:
+    fake.faults.add("UploadPart" if size > 8 * MIB else "PutObject", fault, times=1000)
+    with pytest.raises(UnavailableError, match=message) as told:
+        await keep(store, bytes(size))
+    assert hint in str(told.value.hint)
+    assert (fake.shelf.objects, fake.shelf.uploads) == ({}, {})
+
+
+async def test_a_bucket_that_is_not_there_says_what_to_do(fake: FakeS3) -> None:
+    store = S3Store(Bucket(replace(access_to(fake), bucket="absent")))
+    with pytest.raises(UnavailableError, match="no such bucket") as told:
+        await store.put(KEY, b"content")
+    assert "CUSTODY_STORE_URL" in str(told.value.hint)
     store.close()
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tests.fakes.s3.messages import Answer, RefusedError, Request, document, element
-from tests.fakes.s3.shelf import Shelf, Stored, Upload, etag
+from tests.fakes.s3.shelf import Shelf, Stored, Upload, etag, kept
 
 LEAST_PART = 5 << 20
 _PART = re.compile(
@@ -38,8 +38,7 @@ class Multiparts:
         }
 
     def _create(self, request: Request) -> Answer:
-        headers = {name: value for name, value in request.headers.items() if name.startswith("x-amz-server")}
-        upload = self.shelf.new_upload(request.key, self.now(), headers)
+        upload = self.shelf.new_upload(request.key, self.now(), kept(request.headers))
         return document("InitiateMultipartUploadResult", element("UploadId", upload))
 
     def _found(self, request: Request) -> Upload:

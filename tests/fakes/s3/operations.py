@@ -11,10 +11,11 @@ from urllib.parse import unquote
 
 from tests.fakes.s3.messages import Answer, RefusedError, Request, document, element
 from tests.fakes.s3.multipart import Multiparts
-from tests.fakes.s3.shelf import Shelf, Stored, etag
+from tests.fakes.s3.shelf import Shelf, Stored, etag, kept
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
-_KEPT: Final = re.compile(r"content-type|x-amz-meta-.*|x-amz-server-side-.*|x-amz-object-lock-.*")
+_RETENTION: Final = re.compile(rb"<Mode>(GOVERNANCE|COMPLIANCE)</Mode>")
+_PROTECTS: Final = re.compile(r"x-amz-server-side-|x-amz-object-lock-")
 _ON_OBJECTS: Final[Mapping[tuple[str, bool], str]] = {
     ("PUT", False): "PutObject",
     ("PUT", True): "CopyObject",
@@ -34,9 +35,13 @@ def operation(request: Request) -> str:
     """The name of what is asked for."""
     members, copies = request.members, "x-amz-copy-source" in request.headers
     if not request.key:
+        if "object-lock" in members and request.method == "GET":
+            return "GetObjectLockConfiguration"
         wanted = "ListObjectsV2" if members.get("list-type") == "2" else "ListMultipartUploads"
         plain = {"PUT": "CreateBucket", "HEAD": "HeadBucket", "GET": wanted}
         return plain.get(request.method, "Unknown")
+    if "retention" in members and request.method == "PUT":
+        return "PutObjectRetention"
     if "uploadId" in members:
         return _ON_UPLOADS.get((request.method, copies), "Unknown")
     if request.method == "POST" and "uploads" in members:
@@ -52,6 +57,7 @@ class Operations:
     shelf: Shelf
     now: Callable[[], datetime]
     page: int = 1000
+    locks: bool = False
 
     def answer(self, request: Request) -> Answer:
         if request.bucket != self.bucket:
@@ -60,6 +66,8 @@ class Operations:
         known: dict[str, Callable[[Request], Answer]] = {
             "CreateBucket": lambda _: Answer(),
             "HeadBucket": lambda _: Answer(),
+            "GetObjectLockConfiguration": self._lock_configuration,
+            "PutObjectRetention": self._retain,
             "ListObjectsV2": self._list,
             "PutObject": self._put,
             "CopyObject": self._copy,
@@ -71,8 +79,28 @@ class Operations:
         wanted = known.get(operation(request))
         if wanted is None:
             raise RefusedError("NotImplemented", 501, f"{request.method} ?{request.query}")
+        self._check_lock(request)
         with self.shelf.lock:
             return wanted(request)
+
+    def _lock_configuration(self, _: Request) -> Answer:
+        if not self.locks:
+            raise RefusedError("ObjectLockConfigurationNotFoundError", 404)
+        return document("ObjectLockConfiguration", element("ObjectLockEnabled", "Enabled"))
+
+    def _retain(self, request: Request) -> Answer:
+        found = _RETENTION.search(request.body)
+        if not self.locks or found is None or request.key not in self.shelf.objects:
+            raise RefusedError("InvalidRequest", 400)
+        return Answer()
+
+    def _check_lock(self, request: Request) -> None:
+        """As S3 does: locks need a bucket that was made for them, and bodies a sum."""
+        if "x-amz-object-lock-mode" not in request.headers:
+            return
+        plain = request.method == "PUT" and "x-amz-copy-source" not in request.headers
+        if not self.locks or (plain and "content-md5" not in request.headers):
+            raise RefusedError("InvalidRequest", 400)
 
     def _put(self, request: Request) -> Answer:
         known = self.shelf.objects.get(request.key)
@@ -81,7 +109,7 @@ class Operations:
         wanted = request.header("if-match")
         if wanted is not None and (known is None or known.etag != wanted):
             raise RefusedError("PreconditionFailed", 412)
-        return self._keep(request, request.body, _kept(request.headers))
+        return self._keep(request, request.body, kept(request.headers))
 
     def _keep(self, request: Request, content: bytes, headers: dict[str, str]) -> Answer:
         stored = Stored(content, etag(content), self.now(), headers)
@@ -99,7 +127,9 @@ class Operations:
 
     def _copy(self, request: Request) -> Answer:
         found = self._source(request)
-        headers = {**found.headers, **_kept(request.headers)}
+        # A copy takes over what its source says of itself, but not how it is protected.
+        own = {name: value for name, value in found.headers.items() if not _PROTECTS.match(name)}
+        headers = {**own, **kept(request.headers)}
         self._keep(request, found.content, headers)
         return document("CopyObjectResult", element("ETag", etag(found.content)))
 
@@ -148,10 +178,6 @@ class Operations:
             element("ETag", found.etag),
             element("LastModified", changed),
         )
-
-
-def _kept(headers: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if _KEPT.fullmatch(name)}
 
 
 def _ranged(content: bytes, header: str) -> tuple[bytes, int, str]:

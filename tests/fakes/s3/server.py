@@ -29,14 +29,14 @@ ACCESS_KEY, SECRET_KEY, BUCKET = "TESTKEY", "test-secret", "custody-test"
 class FakeS3:
     """One bucket. `faults` says what goes wrong; `silence` how long a hanging answer hangs."""
 
-    def __init__(self, *, page: int = 1000, silence: float = 2.0) -> None:
+    def __init__(self, *, page: int = 1000, silence: float = 2.0, locks: bool = False) -> None:
         self.shelf, self.faults = Shelf(), Plan()
         self.silence, self.refuse_seconds = silence, 0.1
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.seen: list[str] = []
         self.before: Callable[[str], None] = lambda name: None
         self._gate = Gate(ACCESS_KEY, SECRET_KEY, self._moment)
-        self._operations = Operations(BUCKET, self.shelf, self._moment, page)
+        self._operations = Operations(BUCKET, self.shelf, self._moment, page, locks)
         self._connections: set[socket.socket] = set()
         self._port, self._closed = 0, False
         self._going = threading.Lock()
@@ -210,8 +210,8 @@ def _first_page(request: Request) -> Request:
 
 
 @contextlib.contextmanager
-def a_fake_s3(*, page: int = 1000, silence: float = 2.0) -> Iterator[FakeS3]:
-    fake = FakeS3(page=page, silence=silence)
+def a_fake_s3(*, page: int = 1000, silence: float = 2.0, locks: bool = False) -> Iterator[FakeS3]:
+    fake = FakeS3(page=page, silence=silence, locks=locks)
     try:
         yield fake
     finally:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
+
+_KEPT: Final = re.compile(r"content-type|x-amz-meta-.*|x-amz-server-side-.*|x-amz-object-lock-.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +51,8 @@ class Shelf:
 
 def etag(content: bytes) -> str:
     return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
+
+
+def kept(headers: Mapping[str, str]) -> dict[str, str]:
+    """What an object keeps of the headers it is written with."""
+    return {name: value for name, value in headers.items() if _KEPT.fullmatch(name)}
