@@ -31,6 +31,8 @@ FROM: Final[Mapping[str, tuple[str, ...]]] = {
     "test_no_outbound_calls": ("a project token",),
     "test_other_tenants": ("a project token",),
     "test_path_tricks": ("a project token",),
+    "test_planted_content": ("bucket or data directory",),
+    "test_planted_objects": ("bucket or data directory",),
     "test_presigned_urls": ("a URL of the object store",),
     "test_races": ("a project token", "signer process, or its key"),
     "test_reput_between_hash_and_publish": ("a URL of the object store",),
