@@ -175,7 +175,7 @@ def _members(report: Report) -> dict[str, Any]:  # Any: JSON
     return {
         "clean": report.clean,
         "counts": dict(sorted(report.counts.items())),
-        "quarantined": [asdict(one) for one in report.quarantined],
+        "quarantined": [asdict(one) for one in sorted(report.quarantined)],
         "records_without_statement": report.unsigned,
         "records_held": report.held,
         "statements_without_record": report.without_record,
@@ -187,7 +187,7 @@ def _show(report: Report, *, seconds: float, dry: bool) -> None:
     print(f"{'would have filed' if dry else 'filed'} in {seconds:.1f} s")
     for name, count in sorted(report.counts.items()):
         print(f"  {count:>9,}  {name}")
-    _list("left out", [f"{one.key}: {one.reason}" for one in report.quarantined])
+    _list("left out", [f"{one.key}: {one.reason}" for one in sorted(report.quarantined)])
     _list("not signed yet, on the signer's queue", report.unsigned)
     _list("held: a statement by an unknown key is about them", report.held)
     _list("statements whose record is nowhere", report.without_record)
