@@ -50,8 +50,17 @@ class Labourer:
                 connection, self.kind, owner=self.owner, now=now, lease_ms=LEASE_MS, limit=self.at_once
             )
         for job in jobs:
-            await self._one(job)
+            if await self._leased(job, since=now):
+                await self._one(job)
         return len(jobs)
+
+    async def _leased(self, job: Job, *, since: int) -> bool:
+        """Whether `job` is still ours after those before it; its lease is fresh then."""
+        now = to_milliseconds(self.clock.now())
+        if now - since < LEASE_MS // 3:
+            return True
+        async with self.database.writing() as connection:
+            return await queue.renew(connection, job, until=now + LEASE_MS)
 
     async def _one(self, job: Job) -> None:
         try:
