@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from typing import Final, ParamSpec, TypeVar
 
-from artifacts.errors import GaveWayError, UnavailableError
+from artifacts.errors import CustodyError, GaveWayError, InvalidInputError, UnavailableError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,11 +36,14 @@ _GAVE_WAY: Final = ("40001", "40P01", "23505")
 A unique key is among them: where two write the same for the first time, the one that comes
 second sees on its next trial what stands."""
 
+_NO_TEXT: Final = "22021"
+"""PostgreSQL has no zero byte in text. Nothing that is recorded has one either; a question may."""
+
 TRIALS: Final = 6
 _FIRST_PAUSE: Final = 0.005
 
 
-def outage(error: object, *, gone: bool = False) -> UnavailableError | None:
+def outage(error: object, *, gone: bool = False) -> CustodyError | None:
     """What `error` of a driver means for the caller; None where it is a mistake in a statement.
 
     Args:
@@ -51,6 +54,8 @@ def outage(error: object, *, gone: bool = False) -> UnavailableError | None:
     code = getattr(error, "sqlite_errorcode", None)
     if state in _GAVE_WAY:
         return GaveWayError("others were writing the same at the same time", reason=state)
+    if state == _NO_TEXT:
+        return InvalidInputError("text with a zero byte is none that an index keeps")
     if code is not None and code & 0xFF in _SQLITE:
         return _unusable(getattr(error, "sqlite_errorname", None))
     if gone or (isinstance(state, str) and state.startswith(_POSTGRESQL)):

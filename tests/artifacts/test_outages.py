@@ -32,7 +32,7 @@ def test_a_transaction_that_gave_way_may_be_repeated(state: str) -> None:
     assert type(outage(DriverError(state))) is GaveWayError
 
 
-@pytest.mark.parametrize("state", ["42601", "42P01", "23503", "22021", "42501", "XX000"])
+@pytest.mark.parametrize("state", ["42601", "42P01", "23503", "42501", "XX000"])
 def test_a_mistake_in_a_statement_is_no_outage(state: str) -> None:
     assert outage(DriverError(state)) is None
 
