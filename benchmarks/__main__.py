@@ -17,6 +17,7 @@ NAMES = (
     "startup",
     "wrap",
     "records",
+    "reindexing",
     "checkout",
     "packing",
     "transfer",

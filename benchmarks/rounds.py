@@ -24,6 +24,7 @@ class Scale:
     folders: int = 2_000
     commits: int = 3_000
     repeats: int = 3_000
+    records: int = 5_000
     megabytes: int = 512
     seconds: float = 3.0
     connections: int = 32

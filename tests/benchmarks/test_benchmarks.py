@@ -12,7 +12,7 @@ from benchmarks.__main__ import NAMES
 from benchmarks.results import Bar, Measured, Result, at_least, at_most
 from benchmarks.rounds import Scale
 
-PROCESSES = {"records", "wrap", "checkout", "transfer", "small_files", "memory"}
+PROCESSES = {"records", "reindexing", "wrap", "checkout", "transfer", "small_files", "memory"}
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,7 @@ def test_a_benchmark_measures_both_sides(name: str, tmp_path: Path) -> None:
         folders=5,
         commits=15,
         repeats=3,
+        records=40,
         megabytes=1,
         seconds=1.0,
         connections=4,
