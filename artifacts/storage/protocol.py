@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from artifacts.digest import Digest
+from artifacts.errors import CustodyError
 from artifacts.layout import Key
 
 
@@ -34,6 +35,14 @@ class Listed:
     key: Key
     size: int
     changed_at: datetime
+
+
+@runtime_checkable
+class ReadsTogether(Protocol):
+    """A store that reads many small objects in one go, because a call costs it more than a read."""
+
+    async def read_each(self, keys: Sequence[Key]) -> list[bytes | CustodyError]:
+        """As `read` of each key; in the place of a content that there is not stands why."""
 
 
 class ObjectStore(Protocol):

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from artifacts.clock import to_milliseconds
-from artifacts.errors import CorruptedError, NotFoundError
+from artifacts.errors import CorruptedError, CustodyError, NotFoundError
 from artifacts.layout import Key
-from artifacts.storage.protocol import Listed, ObjectStore
+from artifacts.storage.protocol import Listed, ObjectStore, ReadsTogether
 from provenance.reindex.report import Report
 
 AT_ONCE: Final = 64
@@ -62,17 +62,24 @@ async def abreast(
 
 async def lying(store: ObjectStore, chunk: Sequence[Listed], report: Report) -> list[Lying]:
     """Read the objects of `chunk` together; what is none of ours is doubted, what is gone is left out."""
-    found = await asyncio.gather(*(_read(store, listed, report) for listed in chunk))
-    return [one for one in found if one is not None]
-
-
-async def _read(store: ObjectStore, listed: Listed, report: Report) -> Lying | None:
-    try:
-        content = await store.read(listed.key)
-    except CorruptedError as error:
-        report.doubt(listed.key, error.message)
-    except NotFoundError:
-        report.counts["gone while reading"] += 1
+    keys = [listed.key for listed in chunk]
+    if isinstance(store, ReadsTogether):
+        contents = await store.read_each(keys)
     else:
-        return Lying(listed.key, to_milliseconds(listed.changed_at), content)
-    return None
+        contents = await asyncio.gather(*(_read(store, key) for key in keys))
+    found = []
+    for listed, content in zip(chunk, contents, strict=True):
+        if isinstance(content, bytes):
+            found.append(Lying(listed.key, to_milliseconds(listed.changed_at), content))
+        elif isinstance(content, CorruptedError):
+            report.doubt(listed.key, content.message)
+        else:
+            report.counts["gone while reading"] += 1
+    return found
+
+
+async def _read(store: ObjectStore, key: Key) -> bytes | CustodyError:
+    try:
+        return await store.read(key)
+    except (CorruptedError, NotFoundError) as error:
+        return error
