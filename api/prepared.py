@@ -21,7 +21,7 @@ def is_prepared(settings: Settings) -> bool:
         return False
     newest = max(path.name[:4] for path in _VERSIONS.glob("[0-9]*_*.py"))
     try:
-        connection = sqlite3.connect(f"file:{index}?mode=ro", uri=True)
+        connection = sqlite3.connect(f"{index.absolute().as_uri()}?mode=ro", uri=True)
         try:
             version = connection.execute("SELECT version_num FROM alembic_version").fetchone()
             tokens = connection.execute("SELECT count(*) FROM token").fetchone()

@@ -130,6 +130,14 @@ class Settings(BaseSettings):
     ] = None
     log_level: Annotated[str, Field(description="debug, info, warning or error.")] = "info"
 
+    @field_validator("data")
+    @classmethod
+    def _data_fits_into_a_url(cls, value: Path) -> Path:
+        if "?" in str(value.absolute()):
+            # The rest of the path would be taken for options of the database.
+            raise ValueError("choose a folder without ? in its path")
+        return value
+
     @field_validator("listen")
     @classmethod
     def _listen_has_a_port(cls, value: str) -> str:

@@ -100,8 +100,11 @@ class Uploads:
         prefix = layout.parts(row.id)
         found = set()
         async for listed in self._store.list(prefix):
-            number = int(str(listed.key).removeprefix(prefix))
-            if number in part_numbers(row.size) and listed.size == part_size(row.size, number):
+            written = str(listed.key).removeprefix(prefix)
+            # Whoever may write to the bucket may have put anything there.
+            number = int(written) if written.isdecimal() else 0
+            due = number in part_numbers(row.size) and listed.key == layout.part(row.id, number)
+            if due and listed.size == part_size(row.size, number):
                 found.add(number)
         return found
 

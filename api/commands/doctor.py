@@ -21,9 +21,12 @@ ranges, lists, large objects; for a bucket also clocks, access without a signatu
 conditions, checksums, URLs, encryption and object lock. Everything is written below staging/ and
 joined/, and removed again.
 
-✓ as it must be   ! worth knowing, nothing rests on it   ✗ do not use this store
+An index in PostgreSQL is looked at too: its schema, whether commits are durable, and with
+--process whether the login of the settings may write what that process writes and no more.
 
-The status is 0, 1 for a store that must not be used, 4 where there is none to be
+✓ as it must be   ! worth knowing, nothing rests on it   ✗ do not use this store, or index
+
+The status is 0, 1 for a store or an index that must not be used, 4 where there is none to be
 tried: no such bucket, no access to it, no answer.
 """
 
@@ -37,6 +40,11 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_folder(command)
+    command.add_argument(
+        "--process",
+        choices=("api", "signer", "worker"),
+        help="compare what the login to PostgreSQL may write with what this process writes",
+    )
     command.add_argument("--json", action="store_true", help="print one JSON object instead")
     command.set_defaults(run=run)
 
@@ -45,14 +53,40 @@ def run(args: argparse.Namespace) -> int:
     """Check; 1 if the store must not be used, 4 if there is none to be tried."""
     settings = settings_of(args)
     found = asyncio.run(_examine(settings, quiet=args.json))
-    bad = any(finding.verdict == "bad" for finding in found)
+    bad = _is_bad(found)
+    index = _examined_index(settings, args.process, quiet=args.json)
     if args.json:
         told = {"store": settings.store, "good": not bad, "findings": [asdict(one) for one in found]}
+        if index:
+            told |= {"index_good": not _is_bad(index), "index": [asdict(one) for one in index]}
         print(json.dumps(told))
     else:
         print("do not use this store" if bad else "the store can be used")
+        if index:
+            print("do not use this index" if _is_bad(index) else "the index can be used")
+    if _is_bad(index):
+        return 1
     # Where the first check is the last, the bucket was not reached.
     return (4 if len(found) == 1 else 1) if bad else 0
+
+
+def _is_bad(found: list[Finding]) -> bool:
+    return any(finding.verdict == "bad" for finding in found)
+
+
+def _examined_index(settings: Settings, process: str | None, *, quiet: bool) -> list[Finding]:
+    from api import index_checkup
+
+    found = asyncio.run(index_checkup.examine(settings, process))
+    if found and not quiet:
+        print(f"index  {index_checkup.shown(settings)}")
+        for finding in found:
+            _print(finding)
+    return found
+
+
+def _print(finding: Finding) -> None:
+    print(f"  {_SIGNS[finding.verdict]} {finding.check:<22} {finding.said}", flush=True)
 
 
 async def _examine(settings: Settings, *, quiet: bool) -> list[Finding]:
@@ -75,7 +109,7 @@ async def _examine(settings: Settings, *, quiet: bool) -> list[Finding]:
     async for finding in checkup.run(checks):
         found.append(finding)
         if not quiet:
-            print(f"  {_SIGNS[finding.verdict]} {finding.check:<22} {finding.said}", flush=True)
+            _print(finding)
         if (finding.check, finding.verdict) == (checkup.REACHED, "bad"):
             return found
     await checkup.clean(on)

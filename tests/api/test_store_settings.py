@@ -8,6 +8,8 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from api.commands.options import environment_of
+from api.prepared import is_prepared
+from api.preparing import prepare
 from api.settings import Settings
 from api.wiring import open_store
 from artifacts.errors import InvalidInputError
@@ -61,6 +63,7 @@ async def test_an_s3_url_names_bucket_and_prefix_and_objects_are_written_as_the_
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"data": "what?cache=shared"},
         {"store_url": "bucket/prefix"},
         {"store_url": "file://folder"},
         {"store_url": "s3://user:secret@bucket"},
@@ -74,6 +77,14 @@ async def test_an_s3_url_names_bucket_and_prefix_and_objects_are_written_as_the_
 def test_settings_that_mean_nothing_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Settings.model_validate(wrong)
+
+
+async def test_a_folder_with_signs_of_its_own_holds_the_index(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path / "50% of #1 & more")
+    assert not is_prepared(settings)
+    await prepare(settings)
+    assert is_prepared(settings)
+    assert (settings.data / "index" / "custody.db").exists()
 
 
 def test_a_scheme_that_nothing_knows_is_told(tmp_path: Path) -> None:

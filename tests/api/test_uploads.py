@@ -111,6 +111,19 @@ async def test_a_large_upload_is_there_when_the_worker_has_read_it(
     assert b'"kind":"worker"' in receipt
 
 
+async def test_what_somebody_laid_beside_the_parts_is_no_part(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    told = await announce(client, SMALL)
+    for name in ("readme", "1", "000001", "99999"):
+        await service.store.put(layout.Key(f"{layout.parts(str(told['upload']))}{name}"), SMALL)
+    looked = await client.get(f"/v1/blobs/uploads/{told['upload']}")
+    assert looked.status_code == 200
+    assert (await complete(client, told)).status_code == 409
+    await send(client, told, SMALL)
+    assert (await complete(client, told)).json()["state"] == "present"
+
+
 async def test_other_bytes_than_announced_are_refused_for_ever(
     service: Service, client: httpx2.AsyncClient
 ) -> None:
