@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from api.prefix import below
 from artifacts.clock import from_milliseconds, written
 from artifacts.digest import Digest
+from artifacts.queries.artifact_pages import MOST, ArtifactPage
 from artifacts.queries.attestations import AttestationRow
 from artifacts.queries.lineage import TracedRef
 from artifacts.queries.lookups import Involved, Named
@@ -224,6 +225,29 @@ class ArtifactAnswer(Answer):
     consumed_by: list[InvolvedAnswer]
     attestations: list[AttestationAnswer]
     member_of: list[MemberAnswer]
+    truncated: list[str] | None = None
+
+    @classmethod
+    def of(cls, page: ArtifactPage, *, size: int | None, members: Iterable[Member]) -> ArtifactAnswer:
+        """Describe `page`; `truncated` names the lists that are not shown whole."""
+        lists: dict[str, Sequence[object]] = {
+            "references": page.names,
+            "produced_by": page.made,
+            "consumed_by": page.used,
+            "attestations": page.signed,
+        }
+        return cls(
+            digest=str(page.digest),
+            aliases=page.aliases.to_wire(),
+            size=size,
+            stored=page.size is not None,
+            references=[NamedAnswer.of(one) for one in page.names[:MOST]],
+            produced_by=[InvolvedAnswer.of(one) for one in page.made[:MOST]],
+            consumed_by=[InvolvedAnswer.of(one) for one in page.used[:MOST]],
+            attestations=AttestationsAnswer.of(page.signed[:MOST]).attestations,
+            member_of=[MemberAnswer.of(one) for one in members],
+            truncated=[name for name, entries in lists.items() if len(entries) > MOST] or None,
+        )
 
 
 class ReferenceAnswer(Answer):

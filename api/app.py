@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from api.express import Express
+from api.hot_route import HotRoute
 from api.limiting import Edge
 from api.metrics import Metrics
 from api.parts import Parts
@@ -37,6 +40,7 @@ _ROUTERS = (
     trees.router,
     trees.outputs_router,
     artifacts.router,
+    artifacts.hot_router,
     attestations.router,
     health.router,
     pages.router,
@@ -69,8 +73,16 @@ def create_app(parts: Parts) -> FastAPI:
     for router in (*_ROUTERS, health.metrics_route(metrics)):
         app.include_router(router)
     install(app, parts.public_url)
-    app.add_middleware(Edge, public_url=parts.public_url, hosts=parts.hosts, metrics=metrics)
+    lanes = Express(_hot_routes())
+    app.add_middleware(Edge, public_url=parts.public_url, hosts=parts.hosts, metrics=metrics, lanes=lanes)
     return app
+
+
+def _hot_routes() -> Iterator[HotRoute]:
+    for router in _ROUTERS:
+        for route in router.routes:
+            if isinstance(route, HotRoute):
+                yield route
 
 
 def _describe_problems(document: dict[str, Any]) -> None:  # Any: JSON

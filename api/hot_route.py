@@ -8,6 +8,7 @@ dependencies and validating our own answers was measured as a third of recording
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from inspect import signature
 from typing import Any, get_type_hints
 
 from fastapi import Request, Response
@@ -17,22 +18,31 @@ from pydantic import ValidationError
 
 from api.auth import parts, project_caller
 from api.strict_route import StrictRoute
+from artifacts.aside import LONG_TEXT, aside_if
 from artifacts.wire import Wire
 
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]  # Any: as FastAPI types it
 
 
 class _Direct(APIRoute):
-    """Calls `endpoint(body, caller, here, request)`, which answers with a finished response."""
+    """Calls `endpoint` with those of `body`, `caller`, `here`, `request` and the path's parameters that it names."""
 
     def get_route_handler(self) -> Handle:
         """The handler that `StrictRoute` wraps."""
         endpoint = self.endpoint
-        model = get_type_hints(endpoint)["body"]
+        model = get_type_hints(endpoint).get("body")
+        names = tuple(signature(endpoint).parameters)
 
         async def handle(request: Request) -> Response:
-            body = _validated(model, await request.json())
-            response = await endpoint(body, project_caller(request), parts(request), request)
+            given: dict[str, object] = {
+                **request.path_params,
+                "caller": project_caller(request),
+                "here": parts(request),
+                "request": request,
+            }
+            if model is not None:
+                given["body"] = await _validated(model, request)
+            response = await endpoint(**{name: given[name] for name in names})
             assert isinstance(response, Response)  # noqa: S101  # the class says what an endpoint is
             return response
 
@@ -40,11 +50,14 @@ class _Direct(APIRoute):
 
 
 class HotRoute(StrictRoute, _Direct):
-    """For endpoints of exactly that form whose caller holds a project token."""
+    """For endpoints of that form whose caller holds a project token; `Express` leads to them."""
+
+    read_by_fastapi = False
 
 
-def _validated(model: type[Wire], members: object) -> Wire:
+async def _validated(model: type[Wire], request: Request) -> Wire:
+    members = await request.json()
     try:
-        return model.model_validate(members)
+        return await aside_if(len(await request.body()) > LONG_TEXT, model.model_validate, members)
     except ValidationError as error:
         raise RequestValidationError(error.errors()) from error

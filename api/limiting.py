@@ -10,6 +10,8 @@ from typing import Final
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api import express
+from api.express import Express
 from api.metrics import Metrics
 from api.prefix import Prefix
 from api.problems import problem
@@ -28,8 +30,11 @@ _log = structlog.get_logger()
 class Edge:
     """The outermost layer: pure ASGI, because it must see requests before anything reads them."""
 
-    def __init__(self, app: ASGIApp, *, public_url: str, hosts: frozenset[str], metrics: Metrics) -> None:
+    def __init__(
+        self, app: ASGIApp, *, public_url: str, hosts: frozenset[str], metrics: Metrics, lanes: Express
+    ) -> None:
         self._app = app
+        self._lanes = lanes
         self._public_url = public_url
         self._hosts = hosts
         self._metrics = metrics
@@ -71,7 +76,11 @@ class Edge:
             await send(message)
 
         try:
-            await self._app(scope, receive, sending)
+            lane = self._lanes.lane(scope)
+            if lane is None:
+                await self._app(scope, receive, sending)
+            else:
+                await express.run(lane, scope, receive, sending)
         finally:
             # Labels come from the route's own template: what a caller writes is never a label.
             route = getattr(scope.get("route"), "path", "unknown")

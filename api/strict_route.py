@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 
 from api.auth import Caller, authenticate, parts
 from api.content_digest import declared_digest
+from artifacts.aside import LONG_TEXT, aside_if
 from artifacts.clock import to_milliseconds
 from artifacts.errors import (
     ConflictError,
@@ -35,20 +36,24 @@ class StrictRoute(APIRoute):
     """Authenticates, parses strictly, and answers a repeated `Idempotency-Key` from memory."""
 
     max_json_bytes: ClassVar[int] = MAX_JSON_BYTES
+    read_by_fastapi: ClassVar[bool] = True
+    """Whether FastAPI reads the body once more, and so looks at its type."""
 
     def get_route_handler(self) -> Handle:
         """Wrap FastAPI's handler."""
         inner = super().get_route_handler()
         reads_json = self.body_field is not None
         path = self.path_format
-        limit = self.max_json_bytes
+        limit, for_fastapi = self.max_json_bytes, self.read_by_fastapi
 
         async def handle(request: Request) -> Response:
             request.state.caller = caller = await authenticate(request)
             await _fence(request, caller, takes_bytes=path in _TAKE_BYTES and not reads_json)
             raw = b""
             if reads_json:
-                request, raw = await _take_json(request, limit)
+                raw = await _read(request, limit)
+                request = _typed(request) if for_fastapi else request
+                await _parse(request, raw, limit)
             key = request.headers.get("idempotency-key")
             if key is None or request.method != "POST" or not reads_json:
                 return await inner(request)
@@ -74,8 +79,8 @@ def _checked(key: str) -> str:
     return key
 
 
-async def _take_json(request: Request, limit: int) -> tuple[Request, bytes]:
-    """The body, and a request in which FastAPI will find it parsed."""
+async def _read(request: Request, limit: int) -> bytes:
+    """The body, unless it is too long."""
     # By the length first: nothing of a body that says it is too long is read. Only routes that
     # take JSON look at it, because an upload may be JSON too and is as long as it likes.
     length = request.headers.get("content-length", "")
@@ -88,14 +93,20 @@ async def _take_json(request: Request, limit: int) -> tuple[Request, bytes]:
         if size > limit:
             raise _too_long(limit)
         pieces.append(piece)
-    raw = b"".join(pieces)
+    return b"".join(pieces)
+
+
+def _typed(request: Request) -> Request:
+    """The same request as JSON, whatever it calls itself."""
     headers = [pair for pair in request.scope["headers"] if pair[0] != b"content-type"]
     headers.append((b"content-type", b"application/json"))
-    taken = Request({**request.scope, "headers": headers}, request.receive)
-    # Starlette keeps what was read in these two attributes, and FastAPI asks it.
-    taken._body = raw  # noqa: SLF001  # the only way round is to parse twice
-    taken._json = loads(raw, max_bytes=limit)  # noqa: SLF001  # see above
-    return taken, raw
+    return Request({**request.scope, "headers": headers}, request.receive)
+
+
+async def _parse(request: Request, raw: bytes, limit: int) -> None:
+    """Keep the body where Starlette keeps what was read: FastAPI asks it, and so do our own routes."""
+    value = await aside_if(len(raw) > LONG_TEXT, loads, raw, max_bytes=limit)
+    request._body, request._json = raw, value  # noqa: SLF001  # the only way round is to parse twice
 
 
 def _too_long(limit: int) -> LimitExceededError:

@@ -138,7 +138,13 @@ def connect(url: str, patience: Patience | None = None) -> Database:
     if url.startswith(_POSTGRESQL):
         return Database(_postgresql(url, patience or Patience()))
     engine = create_async_engine(
-        url, pool_size=8, max_overflow=0, connect_args=_arguments(url), hide_parameters=True
+        url,
+        pool_size=8,
+        max_overflow=0,
+        # Always the connection that was used last: another one reads anew what it wrote.
+        pool_use_lifo=True,
+        connect_args=_arguments(url),
+        hide_parameters=True,
     )
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine.sync_engine, "connect", _prepare)

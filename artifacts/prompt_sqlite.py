@@ -9,7 +9,9 @@ where it is asked for. What may wait for another process's lock or for the disk 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final
 
@@ -17,6 +19,21 @@ import aiosqlite
 
 _WAITING_CALLS: Final = frozenset({"commit", "close", "executescript"})
 _WAITING_STATEMENTS: Final = ("BEGIN IMMEDIATE", "PRAGMA")
+_PATIENT: Final[ContextVar[bool]] = ContextVar("patient", default=False)
+
+
+@contextmanager
+def patiently(long: bool) -> Iterator[None]:
+    """Give the statements of the block the connection's thread where they have so much to do that it is `long`.
+
+    For statements that are one step to SQLite. Many small steps in a thread wait for the
+    loop before each of them, which takes for ever where the loop is busy.
+    """
+    before = _PATIENT.set(long)
+    try:
+        yield
+    finally:
+        _PATIENT.reset(before)
 
 
 class PromptConnection(aiosqlite.Connection):
@@ -29,7 +46,7 @@ class PromptConnection(aiosqlite.Connection):
     async def _execute(  # Any: whatever sqlite3 takes and gives
         self, fn: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> Any:
-        if _may_wait(fn, args):
+        if _PATIENT.get() or _may_wait(fn, args):
             return await super()._execute(fn, *args, **kwargs)  # type: ignore[no-untyped-call]  # theirs has no types
         return fn(*args, **kwargs)
 

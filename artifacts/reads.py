@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 from artifacts.batcher import Batcher
 from artifacts.db import Database
+from artifacts.digest import Digest
 from artifacts.errors import CustodyError, NotFoundError
 from artifacts.limits import MAX_BATCH
-from artifacts.queries import attestations, steps, tokens
+from artifacts.queries import artifact_pages, attestations, steps, tokens
+from artifacts.queries.artifact_pages import ArtifactPage
 from artifacts.queries.attestations import AttestationRow
 from artifacts.queries.steps import LedgerRow, StepRow
 from artifacts.queries.tokens import TokenRow
@@ -34,6 +36,9 @@ class Reads:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._tokens: Batcher[bytes, TokenRow | None] = Batcher(self._find_tokens, limit=MAX_BATCH)
+        self._artifacts: Batcher[tuple[str, Digest], ArtifactPage | None] = Batcher(
+            self._find_artifacts, limit=MAX_BATCH
+        )
         self._pages: Batcher[tuple[str, str], StepPage] = Batcher(self._find_pages, limit=MAX_BATCH)
 
     async def token(self, digest: bytes) -> TokenRow | None:
@@ -47,6 +52,21 @@ class Reads:
             NotFoundError: there is none.
         """
         return await self._pages.submit((project, step_id))
+
+    async def artifact(self, project: str, digest: Digest) -> ArtifactPage | None:
+        """All that `project` recorded of an artifact, if it has one under this very digest."""
+        return await self._artifacts.submit((project, digest))
+
+    async def _find_artifacts(
+        self, asked: Sequence[tuple[str, Digest]]
+    ) -> list[ArtifactPage | Exception | None]:
+        found: dict[tuple[str, Digest], ArtifactPage] = {}
+        async with self._database.reading() as connection:
+            for project in sorted({project for project, _ in asked}):
+                digests = sorted({digest for owner, digest in asked if owner == project})
+                pages = await artifact_pages.find_pages(connection, project, digests)
+                found.update(((project, digest), page) for digest, page in pages.items())
+        return [found.get(one) for one in asked]
 
     async def _find_tokens(self, digests: Sequence[bytes]) -> list[TokenRow | Exception | None]:
         async with self._database.reading() as connection:

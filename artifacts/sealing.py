@@ -7,7 +7,7 @@ A crash after any of these leaves a state that `resume` completes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
@@ -16,6 +16,7 @@ from operator import itemgetter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts import layout
+from artifacts.aside import MANY, aside_if
 from artifacts.batcher import Batcher
 from artifacts.clock import Clock, from_milliseconds, to_milliseconds
 from artifacts.db import Database
@@ -23,6 +24,7 @@ from artifacts.digest import Digest
 from artifacts.errors import ConflictError, CustodyError, ForbiddenError, NotFoundError, StepFinishedError
 from artifacts.limits import MAX_BATCH
 from artifacts.outages import repeated
+from artifacts.prompt_sqlite import patiently
 from artifacts.queries import products, queue, sealing, steps
 from artifacts.queries import whole as whole_queries
 from artifacts.queries.products import Touched
@@ -73,9 +75,18 @@ class _Known:
     rows: dict[tuple[str, str], StepRow] = field(default_factory=dict)
     touched: dict[tuple[str, str], Touched] = field(default_factory=dict)
 
+    @property
+    def many(self) -> bool:
+        """Whether it takes long to write it all down."""
+        return sum(len(one.inputs) + len(one.outputs) for one in self.touched.values()) > MANY
+
 
 class Sealer:
-    """Seals finished steps in groups; safe to repeat, safe to race."""
+    """Seals finished steps in groups; safe to repeat, safe to race.
+
+    Two groups in a row: one decides, the other makes what was decided durable. While the
+    object of one segment is on its way to the store, the next steps are decided.
+    """
 
     def __init__(
         self, database: Database, store: ObjectStore, clock: Clock, seal: Seal | None = None
@@ -84,7 +95,8 @@ class Sealer:
         self._store = store
         self._clock = clock
         self._seal = seal
-        self._batches: Batcher[Finish | WholeStep, Sealed] = Batcher(self._commit, limit=MAX_BATCH)
+        self._decisions: Batcher[Finish | WholeStep, _Decided] = Batcher(self._decide, limit=MAX_BATCH)
+        self._segments: Batcher[Line, int] = Batcher(self._publish, limit=MAX_BATCH)
 
     async def seal(self, request: Finish | WholeStep) -> Sealed:
         """Seal one step and return when its record is durable.
@@ -93,7 +105,12 @@ class Sealer:
             StepFinishedError: it was finished before, and otherwise than now.
             ConflictError: a whole step's id is known with other content.
         """
-        return await self._batches.submit(request)
+        decided = await self._decisions.submit(request)
+        if decided.line is None:
+            return Sealed(request.step, new=False)
+        sealed_at = await self._segments.submit(decided.line)
+        page = None if decided.row is None else _page(decided.row, sealed_at)
+        return Sealed(request.step, new=page is not None, page=page)
 
     async def resume(self, *, before: int) -> int:
         """Complete what a crash left `sealing`; return how many records were."""
@@ -103,25 +120,25 @@ class Sealer:
         return len(lines)
 
     @repeated
-    async def _commit(self, requests: Sequence[Finish | WholeStep]) -> list[Sealed | Exception]:
+    async def _decide(self, requests: Sequence[Finish | WholeStep]) -> list[_Decided | Exception]:
+        many = sum(len(request) for request in requests if isinstance(request, WholeStep)) > MANY
         async with self._database.writing() as connection:
-            batch = _Batch(await _known(connection, requests), self._clock.now())
-            answers = [batch.answer(request) for request in requests]
+            known = await _known(connection, requests)
+            batch = _Batch(known, self._clock.now(), await _undurable(connection, known))
+            answers = await aside_if(many or known.many, batch.answers, requests)
             await whole_queries.record(connection, batch.taken, at=to_milliseconds(batch.at))
             await sealing.decide(connection, batch.decisions)
-            lines = batch.lines()
-            for project, group in _by_project(lines):
-                await sealing.link(connection, project, [line.step for line in group])
-            again = await _undurable(connection, batch.known, lines)
-        at = await self._publish([*lines, *again])
-        return [batch.shown(request, answer, at) for request, answer in zip(requests, answers, strict=True)]
+            for project, group in _by_project(batch.decided()):
+                with patiently(many or known.many):
+                    await sealing.link(connection, project, [line.step for line in group])
+        return answers
 
-    async def _publish(self, lines: Sequence[Line]) -> int:
+    async def _publish(self, lines: Sequence[Line]) -> list[int | Exception]:
         """Make the records durable and note it; return when that was."""
-        sealed_at = to_milliseconds(self._clock.now())
-        for project, group in _by_project(lines):
-            sealed_at = await self._publish_segment(project, group)
-        return sealed_at
+        sealed_at: dict[str, int] = {}
+        for project, group in _by_project({(line.project, line.step): line for line in lines}.values()):
+            sealed_at[project] = await self._publish_segment(project, group)
+        return [sealed_at[line.project] for line in lines]
 
     async def _publish_segment(self, project: str, lines: Sequence[Line]) -> int:
         content = b"".join(line.line + b"\n" for line in lines)
@@ -148,26 +165,42 @@ class Sealer:
         return now
 
 
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What one request came to: the record to be made durable, and the step if it is new."""
+
+    line: Line | None
+    row: StepRow | None
+
+
 class _Batch:
     """What is decided for the requests of one commit, one after the other."""
 
-    def __init__(self, known: _Known, at: datetime) -> None:
+    def __init__(self, known: _Known, at: datetime, undurable: Sequence[Line]) -> None:
         self.known = known
         self.at = at
         self.taken: list[tuple[Taken, Decision]] = []
         self.decisions: list[Decision] = []
         """For steps that were begun before."""
+        # What an earlier attempt decided and could not publish: whoever asks again is answered
+        # only once that is durable too.
+        self._lines = {(line.project, line.step): line for line in undurable}
 
-    def answer(self, request: Finish | WholeStep) -> Sealed | Exception:
+    def answers(self, requests: Sequence[Finish | WholeStep]) -> list[_Decided | Exception]:
+        """Decide for all of them, in their order."""
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: Finish | WholeStep) -> _Decided | Exception:
         """Decide for one request; what refuses it is its answer."""
+        place = (request.project, request.step)
         try:
-            return Sealed(request.step, new=self._decide(request))
+            new = self._decide(request)
         except CustodyError as error:
             return error
+        return _Decided(self._lines.get(place), self.known.rows[place] if new else None)
 
     def _decide(self, request: Finish | WholeStep) -> bool:
-        place = (request.project, request.step)
-        row = self.known.rows.get(place)
+        row = self.known.rows.get((request.project, request.step))
         if row is not None:
             return self._finish(request, row)
         if not isinstance(request, WholeStep):
@@ -194,7 +227,8 @@ class _Batch:
     def _close(self, request: Finish | WholeStep, row: StepRow, touched: Touched) -> Decision:
         line = line_of(row, touched, request.body, via=request.via, at=self.at)
         decision = Decision.of(line, request.body.outcome.value, request.body.written())
-        # Whoever of the same batch finishes the step again finds it closed.
+        # Whoever of the same batch finishes the step again finds it closed, and waits for its record.
+        self._lines[request.project, request.step] = line
         self.known.rows[request.project, request.step] = replace(
             row,
             state=StepState.SEALING.value,
@@ -205,15 +239,9 @@ class _Batch:
         )
         return decision
 
-    def lines(self) -> list[Line]:
+    def decided(self) -> list[Line]:
         """The records that were decided for."""
         return [one.line for one in (*(decision for _, decision in self.taken), *self.decisions)]
-
-    def shown(self, request: Finish | WholeStep, answer: Sealed | Exception, at: int) -> Sealed | Exception:
-        """The answer with the page of a step that was sealed just now, at the moment `at`."""
-        if isinstance(answer, Sealed) and answer.new:
-            return replace(answer, page=_page(self.known.rows[request.project, request.step], at))
-        return answer
 
 
 def _page(row: StepRow, sealed_at: int) -> StepPage:
@@ -234,19 +262,15 @@ async def _known(connection: AsyncConnection, requests: Sequence[Finish | WholeS
     return known
 
 
-async def _undurable(connection: AsyncConnection, known: _Known, decided: Sequence[Line]) -> list[Line]:
-    """What an earlier attempt decided and could not publish.
-
-    Whoever asks again is answered only once that is durable too.
-    """
-    now = {(line.project, line.step) for line in decided}
-    left = [place for place, row in known.rows.items() if row.state == StepState.SEALING and place not in now]
+async def _undurable(connection: AsyncConnection, known: _Known) -> list[Line]:
+    """The records of steps that are decided and not yet known to be durable."""
+    left = [place for place, row in known.rows.items() if row.state == StepState.SEALING]
     lines: list[Line] = []
     for project, group in groupby(sorted(left), key=itemgetter(0)):
         lines += await sealing.still_sealing(connection, project, [step for _, step in group])
     return lines
 
 
-def _by_project(lines: Sequence[Line]) -> list[tuple[str, list[Line]]]:
+def _by_project(lines: Iterable[Line]) -> list[tuple[str, list[Line]]]:
     ordered = sorted(lines, key=lambda line: (line.project, line.step))
     return [(project, list(group)) for project, group in groupby(ordered, key=lambda line: line.project)]

@@ -34,3 +34,7 @@ class WholeStep:
         yield from self.inputs
         for product in self.products:
             yield product.ref
+
+    def __len__(self) -> int:
+        """How many inputs, outputs and byproducts it names."""
+        return len(self.inputs) + len(self.products)

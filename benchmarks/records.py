@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from benchmarks import load
+from benchmarks import load, requests
 from benchmarks.load import Found, Job
 from benchmarks.places import file_system
 from benchmarks.results import Bar, Measured, Result, at_least
@@ -27,8 +27,8 @@ class Loaded:
     def __init__(self, service: Service, scale: Scale) -> None:
         self._service = service
         self._scale = scale
-        self._first = {"record": 0, "lookup": 0}
-        self.found: dict[str, list[Found]] = {"record": [], "lookup": []}
+        self._first = dict.fromkeys(("record", "lookup", "missing"), 0)
+        self.found: dict[str, list[Found]] = {kind: [] for kind in self._first}
 
     def rate(self, kind: str) -> float:
         """Load for one round; return the answers per second."""
@@ -72,7 +72,7 @@ def _both(ours: Loaded, peer: Loaded, scale: Scale, place: str) -> list[Result]:
     results = []
     kinds: list[tuple[str, str, str, Sequence[Bar]]] = [
         ("records", "record", "POST /v1/records with 10 artifacts", [at_least(3)]),
-        ("look-up", "lookup", "GET /v1/artifacts/{digest}", []),
+        ("P7", "lookup", "GET /v1/artifacts/{digest}", [at_least(5)]),
     ]
     for name, kind, work, bars in kinds:
         mine, other = interleaved(partial(ours.rate, kind), partial(peer.rate, kind), rounds=scale.rounds)
@@ -87,4 +87,20 @@ def _both(ours: Loaded, peer: Loaded, scale: Scale, place: str) -> list[Result]:
                 notes=[ours.note("ours", kind), peer.note("peer", kind)],
             )
         )
-    return results
+    return [*results, _together(ours, scale, place)]
+
+
+def _together(ours: Loaded, scale: Scale, place: str) -> Result:
+    """Many digests in one question, beside one by one, both of ours."""
+    many, single = interleaved(
+        partial(ours.rate, "missing"), partial(ours.rate, "lookup"), rounds=scale.rounds
+    )
+    return Result(
+        name="P7",
+        work=f"digests looked up {requests.TOGETHER:,} at a time, {scale.connections} connections",
+        ours=Measured("POST /v1/blobs/missing", tuple(rate * requests.TOGETHER for rate in many), "/s"),
+        peer=Measured("GET /v1/artifacts/{digest}, ours too", single, "/s"),
+        place=place,
+        bars=[at_least(30)],
+        notes=["one answer says of each digest whether its bytes are stored; a page says more"],
+    )

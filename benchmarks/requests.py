@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 KNOWN = 50
 """Look-ups ask for outputs of this many of the first steps recorded."""
+TOGETHER = 1000
+"""Digests of one question that asks for many."""
 _INPUTS, _OUTPUTS, _BACK = 4, 6, 64
 
 
@@ -41,6 +43,13 @@ def record(number: int) -> Asked:
         "outputs": [_reference(number, index) for index in range(_OUTPUTS)],
     }
     return Asked("POST", "/v1/records", json.dumps(body).encode())
+
+
+def missing(number: int) -> Asked:
+    """Many artifacts at once: whether the bytes of each are stored."""
+    turned = [(number + some) % TOGETHER for some in range(TOGETHER)]
+    digests = [f"sha256:{digest(one // _OUTPUTS, one % _OUTPUTS)}" for one in turned]
+    return Asked("POST", "/v1/blobs/missing", json.dumps({"digests": digests}).encode())
 
 
 def lookup(number: int) -> Asked:

@@ -18,6 +18,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop."""
+    import gc
+
     import uvicorn
 
     from api import logs, wiring
@@ -36,5 +38,9 @@ def run(args: argparse.Namespace) -> int:
         date_header=True,
         timeout_graceful_shutdown=10,
     )
+    config.load()
+    # What is loaded by now stays until the end: nobody needs to look through it for garbage again.
+    gc.collect()
+    gc.freeze()
     uvicorn.Server(config).run()
     return 0

@@ -10,27 +10,29 @@ from api.answers import (
     ArtifactAnswer,
     ArtifactsAnswer,
     AttestationsAnswer,
-    InvolvedAnswer,
     LineageAnswer,
-    MemberAnswer,
     NamedAnswer,
     ReferenceAnswer,
     TracedStepAnswer,
 )
 from api.auth import PartsHere, ProjectCaller
 from api.cursors import FindQuery, next_link, parse_cursor
+from api.hot_route import HotRoute
 from api.parts import Parts
 from api.strict_route import StrictRoute
-from artifacts.digest import Digest
+from artifacts.digest import Digest, DigestSet
 from artifacts.errors import ConflictError, InvalidInputError, NotFoundError
 from artifacts.limits import MAX_LINEAGE_DEPTH, MAX_PAGE
-from artifacts.queries import attestations, lookups, receipts
+from artifacts.queries import attestations, lookups
+from artifacts.queries.artifact_pages import ArtifactPage
 from artifacts.queries.lookups import NameQuery
 from artifacts.trees import members
+from artifacts.trees.members import Candidates
 from artifacts.wire import ReferenceBody
 from provenance import lineage
 
 router = APIRouter(prefix="/v1/artifacts", route_class=StrictRoute, tags=["artifacts"])
+hot_router = APIRouter(prefix="/v1/artifacts", route_class=HotRoute, tags=["artifacts"])
 _MOST = 100
 
 
@@ -82,29 +84,27 @@ async def find(
     return ArtifactsAnswer(artifacts=[NamedAnswer.of(one) for one in found])
 
 
-@router.get("/{digest}", response_model_exclude_none=True)
-async def look(digest: str, caller: ProjectCaller, here: PartsHere) -> ArtifactAnswer:
+@hot_router.get("/{digest}", response_model=ArtifactAnswer)
+async def look(digest: str, caller: ProjectCaller, here: PartsHere) -> Response:
     """Everything recorded of one artifact."""
-    known = await _resolved_or_member(here, caller.project, digest)
-    async with here.database.reading() as connection:
-        size = await receipts.stored_size(connection, caller.project, known)
-        aliases = await lookups.aliases(connection, caller.project, known)
-        names = await lookups.names_of(connection, caller.project, known, limit=_MOST)
-        made = await lookups.produced_by(connection, caller.project, known, limit=_MOST)
-        used = await lookups.consumed_by(connection, caller.project, known, limit=_MOST)
-        within = await members.candidates(connection, caller.project, known)
-        signed = await attestations.about(connection, caller.project, known, limit=_MOST)
-    return ArtifactAnswer(
-        digest=str(known),
-        aliases=aliases.to_wire(),
-        size=within.size if size is None else size,
-        stored=size is not None,
-        references=[NamedAnswer.of(one) for one in names],
-        produced_by=[InvolvedAnswer.of(one) for one in made],
-        consumed_by=[InvolvedAnswer.of(one) for one in used],
-        attestations=AttestationsAnswer.of(signed).attestations,
-        member_of=[MemberAnswer.of(one) for one in await members.members(here.store, caller.project, within)],
-    )
+    page = await _page(here, caller.project, digest)
+    within = Candidates(page.digest, None, ())
+    if page.in_trees:
+        async with here.database.reading() as connection:
+            within = await members.candidates(connection, caller.project, page.digest)
+    found = await members.members(here.store, caller.project, within) if within.trees else []
+    answer = ArtifactAnswer.of(page, size=within.size if page.size is None else page.size, members=found)
+    return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
+
+
+async def _page(here: Parts, project: str, text: str) -> ArtifactPage:
+    """What is recorded under `text`: usually a digest of an artifact, sometimes an alias or a file of a tree."""
+    digest = Digest.parse(text)
+    page = await here.reads.artifact(project, digest)
+    if page is None:
+        digest = await _resolved_or_member(here, project, text)
+        page = await here.reads.artifact(project, digest)
+    return page or ArtifactPage(digest, None, DigestSet.only(digest), [], [], [], [], in_trees=True)
 
 
 async def _resolved_or_member(here: Parts, project: str, text: str) -> Digest:

@@ -10,6 +10,7 @@ from api.bodies import RecordBody
 from api.hot_route import HotRoute
 from api.routes.steps import described
 from api.strict_route import reserved_id
+from artifacts.aside import MANY, aside_if
 from artifacts.errors import InvalidInputError
 from artifacts.identifiers import checked_ulid, new_ulid
 from artifacts.queries.products import ProductRow
@@ -36,7 +37,9 @@ async def record(body: RecordBody, caller: ProjectCaller, here: PartsHere, reque
     if body.run is not None:
         await here.recorder.check_run(caller.project, caller.principal, checked_ulid(body.run))
     id_ = checked_ulid(body.id or reserved_id(request) or new_ulid(here.clock.now()))
-    sealed = await here.sealer.seal(_whole(body, caller, id_, said=await request.json()))
+    many = len(body.inputs) + len(body.outputs) + len(body.byproducts) > MANY
+    whole = await aside_if(many, _whole, body, caller, id_, said=await request.json())
+    sealed = await here.sealer.seal(whole)
     if sealed.page is None:
         answer, code = await described(here, caller.project, id_), status.HTTP_200_OK
     else:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -26,6 +27,23 @@ def octets(connection: AsyncConnection, text: sa.ColumnElement[str]) -> sa.Colum
     if connection.dialect.name == "postgresql":
         return sa.func.octet_length(text)
     return sa.func.length(sa.cast(text, sa.LargeBinary))
+
+
+def hexed(dialect: str, raw: sa.ColumnElement[bytes]) -> sa.ColumnElement[str]:
+    """`raw` in lower-case hex digits."""
+    if dialect == "postgresql":
+        return sa.func.encode(raw, sa.literal_column("'hex'"))
+    return sa.func.lower(sa.func.hex(raw))
+
+
+def json_lists(dialect: str, rows: sa.Select[Any]) -> sa.ColumnElement[str]:  # Any: columns of several types
+    """`rows`, which may be correlated, as the text of one JSON list of lists, in their order."""
+    found = rows.subquery()
+    if dialect == "postgresql":
+        # None of no rows, where SQLite makes an empty list.
+        listed = sa.cast(sa.func.json_agg(sa.func.json_build_array(*found.c)), sa.Text)
+        return sa.select(sa.func.coalesce(listed, sa.literal_column("'[]'"))).scalar_subquery()
+    return sa.select(sa.func.json_group_array(sa.func.json_array(*found.c))).scalar_subquery()
 
 
 def locked(connection: AsyncConnection, rows: sa.Select[T]) -> sa.Select[T]:
@@ -74,7 +92,15 @@ async def _insert_all(
         return
     columns = tuple(rows[0])
     text, order = _written(connection.dialect, table, columns, on_conflict)
-    await connection.exec_driver_sql(text, [tuple([row[name] for name in order]) for row in rows])
+    for start in range(0, len(rows), _AT_ONCE):
+        some = rows[start : start + _AT_ONCE]
+        await connection.exec_driver_sql(text, [tuple([row[name] for name in order]) for row in some])
+        if len(rows) > _AT_ONCE:
+            await asyncio.sleep(0)
+
+
+_AT_ONCE: Final = 250
+"""Rows after which others are answered: SQLite takes a few milliseconds for them, on the loop."""
 
 
 @lru_cache(maxsize=512)

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from artifacts.aside import MANY, aside_if
 from artifacts.queries.addresses import address
-from artifacts.queries.dialect import Insert, insert_new, insert_or_renew
+from artifacts.queries.dialect import Insert, Row, insert_new, insert_or_renew
 from artifacts.refs import ArtifactRef
 from artifacts.tables import artifact, digest_alias, reference
 
@@ -22,10 +23,16 @@ async def record_refs(
     Safe to repeat and to race: unique keys decide. An artifact named again counts as
     named now, which keeps it from being collected.
     """
-    named = [_Named(project, address(ref.digest), ref) for project, ref in refs]
-    await _record_artifacts(connection, named, at)
-    await insert_new(connection, digest_alias, list(_aliases(named)))
-    await insert_new(connection, reference, list(_references(named, at)))
+    rows = await aside_if(len(refs) > MANY, _rows, refs, at)
+    await insert_or_renew(connection, artifact, rows.artifacts, _named_again)
+    await insert_new(connection, digest_alias, rows.aliases)
+    await insert_new(connection, reference, rows.references)
+
+
+class _Rows(NamedTuple):
+    artifacts: list[Row]
+    aliases: list[Row]
+    references: list[Row]
 
 
 class _Named(NamedTuple):
@@ -34,22 +41,26 @@ class _Named(NamedTuple):
     ref: ArtifactRef
 
 
-async def _record_artifacts(connection: AsyncConnection, named: Iterable[_Named], at: int) -> None:
-    rows = {
-        (one.project, one.address): {
-            "project": one.project,
-            "address": one.address,
-            "algorithm": one.ref.digest.algorithm,
-            "digest": one.ref.digest.raw,
-            "created_at": at,
-            "named_at": at,
-        }
-        for one in named
-    }
+def _rows(refs: Sequence[tuple[str, ArtifactRef]], at: int) -> _Rows:
+    named = [_Named(project, address(ref.digest), ref) for project, ref in refs]
+    artifacts = {(one.project, one.address): _artifact(one, at) for one in named}
     # Sorted, so that two transactions never wait for each other in a circle. On PostgreSQL a row
     # that is known is locked even where nothing is renewed, and that is needed: of a producer
     # and a consumer of the same bytes, recorded at once, the second sees the first and links.
-    await insert_or_renew(connection, artifact, [rows[key] for key in sorted(rows)], _named_again)
+    in_order = [artifacts[key] for key in sorted(artifacts)]
+    return _Rows(in_order, list(_aliases(named)), list(_references(named, at)))
+
+
+def _artifact(one: _Named, at: int) -> Row:
+    digest = one.ref.digest
+    return {
+        "project": one.project,
+        "address": one.address,
+        "algorithm": digest.algorithm,
+        "digest": digest.raw,
+        "created_at": at,
+        "named_at": at,
+    }
 
 
 def _named_again(adding: Insert) -> Insert:
@@ -65,7 +76,7 @@ RENEWAL_MS = 60_000
 """`named_at` is renewed at most once a minute: the grace period is counted in hours."""
 
 
-def _aliases(named: Iterable[_Named]) -> Iterable[dict[str, object]]:
+def _aliases(named: Iterable[_Named]) -> Iterable[Row]:
     for project, at_address, ref in named:
         for digest in ref.digests.digests[1:]:
             yield {
@@ -76,7 +87,7 @@ def _aliases(named: Iterable[_Named]) -> Iterable[dict[str, object]]:
             }
 
 
-def _references(named: Iterable[_Named], at: int) -> Iterable[dict[str, object]]:
+def _references(named: Iterable[_Named], at: int) -> Iterable[Row]:
     for project, at_address, ref in named:
         if ref.uri or ref.name:
             yield {

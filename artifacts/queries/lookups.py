@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from artifacts.digest import Digest, DigestSet
+from artifacts.digest import Digest
 from artifacts.queries.addresses import address
-from artifacts.tables import artifact, digest_alias, reference, step, step_input, step_output
+from artifacts.tables import artifact, digest_alias, reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +55,6 @@ async def resolve(connection: AsyncConnection, project: str, digest: Digest) -> 
     return sorted(Digest(algorithm, raw.hex()) for algorithm, raw in found)
 
 
-async def aliases(connection: AsyncConnection, project: str, digest: Digest) -> DigestSet:
-    """All digests known of the artifact `digest`."""
-    found = await connection.execute(
-        sa.select(digest_alias.c.algorithm, digest_alias.c.digest).where(
-            digest_alias.c.project == project, digest_alias.c.address == address(digest)
-        )
-    )
-    known = {algorithm: raw.hex() for algorithm, raw in found}
-    return DigestSet.parse({**known, digest.algorithm: digest.hex})
-
-
-async def names_of(connection: AsyncConnection, project: str, digest: Digest, *, limit: int) -> list[Named]:
-    """The names and URIs of one artifact, oldest first."""
-    found = await connection.execute(
-        sa.select(reference.c.uri, reference.c.name, reference.c.recorded_at)
-        .where(reference.c.project == project, reference.c.address == address(digest))
-        .order_by(reference.c.recorded_at, reference.c.uri, reference.c.name)
-        .limit(limit)
-    )
-    return [Named(digest, *row) for row in found]
-
-
 @dataclass(frozen=True, slots=True)
 class NameQuery:
     """Which names to list; exactly as written, a page at a time."""
@@ -109,40 +87,4 @@ async def find_named(connection: AsyncConnection, project: str, query: NameQuery
     found = await connection.execute(asked.order_by(*order).limit(query.limit))
     return [
         Named(Digest(row.algorithm, row.digest.hex()), row.uri, row.name, row.recorded_at) for row in found
-    ]
-
-
-_STEP = (step.c.id, step.c.run, step.c.name, step.c.outcome, step.c.state)
-
-
-async def produced_by(
-    connection: AsyncConnection, project: str, digest: Digest, *, limit: int
-) -> list[Involved]:
-    """Steps that made the artifact, newest first."""
-    same = sa.and_(step.c.project == step_output.c.project, step.c.id == step_output.c.step)
-    found = await connection.execute(
-        sa.select(*_STEP, step_output.c.role, step_output.c.name, step.c.finished_at)
-        .join(step_output, same)
-        .where(step_output.c.project == project, step_output.c.address == address(digest))
-        .order_by(step_output.c.step.desc(), step_output.c.name)
-        .limit(limit)
-    )
-    return [Involved(*row) for row in found]
-
-
-async def consumed_by(
-    connection: AsyncConnection, project: str, digest: Digest, *, limit: int
-) -> list[Involved]:
-    """Steps that used the artifact, newest first."""
-    same = sa.and_(step.c.project == step_input.c.project, step.c.id == step_input.c.step)
-    found = await connection.execute(
-        sa.select(*_STEP, step_input.c.role, step.c.finished_at)
-        .join(step_input, same)
-        .where(step_input.c.project == project, step_input.c.address == address(digest))
-        .order_by(step_input.c.step.desc())
-        .limit(limit)
-    )
-    return [
-        Involved(row.id, row.run, row.name, row.outcome, row.state, row.role, None, row.finished_at)
-        for row in found
     ]

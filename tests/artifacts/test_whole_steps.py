@@ -7,6 +7,7 @@ import sqlite3
 from typing import Any
 
 import httpx2
+import pytest
 
 from artifacts.queries import sealing
 from tests.service import Service
@@ -28,6 +29,7 @@ async def _sealed(service: Service, step: str) -> dict[str, Any]:  # Any: JSON
     return record
 
 
+@pytest.mark.both_databases
 async def test_the_record_lists_inputs_and_outputs_in_the_order_of_the_index(
     service: Service, client: httpx2.AsyncClient
 ) -> None:
