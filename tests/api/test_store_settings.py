@@ -37,7 +37,7 @@ def test_a_file_url_names_another_folder(tmp_path: Path) -> None:
 async def test_an_s3_url_names_bucket_and_prefix_and_objects_are_written_as_the_settings_say(
     tmp_path: Path, sse: str
 ) -> None:
-    with a_fake_s3() as fake:
+    with a_fake_s3(locks=True) as fake:
         settings = Settings(
             data=tmp_path,
             store_url=f"s3://{BUCKET}/a/prefix",
