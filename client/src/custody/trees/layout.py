@@ -25,8 +25,9 @@ MAX_FRAME = SMALL + FRAME
 MAX_PACK = 64 << 20
 MAX_LAYOUT = 512 << 20
 
-_HEAD = re.compile(rb"custody-layout/v1 ([0-9a-f]{64})\n((?:p [0-9a-f]{64} [0-9]{1,12}\n)*)")
-_BODY = re.compile(rb"(?:r(?: [0-9]{1,12}){4}\n(?:[0-9]{1,7} [0-9]{1,7}\n)*)*")
+# Possessive: what could be given back takes 170 MiB a million lines, and no line can be read otherwise.
+_HEAD = re.compile(rb"custody-layout/v1 ([0-9a-f]{64})\n((?:p [0-9a-f]{64} [0-9]{1,12}\n)*+)")
+_BODY = re.compile(rb"(?:r(?: [0-9]{1,12}){4}\n(?:[0-9]{1,7} [0-9]{1,7}\n)*+)*+")
 
 
 class Frame(NamedTuple):
