@@ -104,9 +104,3 @@ def bundle(key: Key) -> Digest | None:
     """The digest that the name of a bundle tells, or None where it is no such name."""
     found = _BUNDLE.fullmatch(str(key))
     return None if found is None else Digest("sha256", found[1])
-
-
-def project_of(text: str) -> str | None:
-    """The project of a key below `projects/`, or None."""
-    found = _PROJECT.fullmatch(text)
-    return found[1] if found else None

@@ -90,7 +90,7 @@ class Facts:
                 )
             case _Revocation():
                 self.revoked.append((checked_ulid(fact.token), at))
-            case _Reference():
+            case _:
                 fact.reference.to_ref()
                 self.references.append((fact.reference, at))
 

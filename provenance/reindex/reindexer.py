@@ -42,8 +42,6 @@ from provenance.reindex.trees import TreeFiler
 from provenance.reindex.trust import trusted
 
 _SEGMENTS_AT_ONCE = 8
-_RECORDS_AT_ONCE = 1000
-_LINKS_AT_ONCE = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +65,8 @@ class Reindexer:
     told: Told = lambda _what, _done: None
     resume: bool = False
     """Leave out segments and statements that the index has already."""
+    at_once: int = 500
+    """Records, blobs and links of one transaction."""
     report: Report = field(default_factory=Report)
     _later_runs: list[RunFact] = field(default_factory=list)
     _revoked: list[tuple[str, list[tuple[str, int]]]] = field(default_factory=list)
@@ -142,7 +142,7 @@ class Reindexer:
                 await reindexed_facts.add_receipts(connection, facts, now=self._now)
             self.report.counts["receipts filed"] += len(facts)
             self.told("receipts", self.report.counts["receipts filed"])
-        async for chunk in chunked(self.store.list(f"projects/{project}/blobs/"), size=_RECORDS_AT_ONCE):
+        async for chunk in chunked(self.store.list(f"projects/{project}/blobs/"), size=self.at_once):
             await self._blobs(project, chunk)
 
     async def _blobs(self, project: str, chunk: Sequence[Listed]) -> None:
@@ -178,12 +178,12 @@ class Reindexer:
                 unsigned += segment.unsigned
                 for doubted in segment.doubted:
                     self.report.doubt(doubted.key, doubted.reason)
-            if len(signed) >= _RECORDS_AT_ONCE:
+            if len(signed) >= self.at_once:
                 await self._file(signed, judge.evidence)
                 signed = []
         await self._file(signed, judge.evidence)
-        for start in range(0, len(unsigned), _RECORDS_AT_ONCE):
-            await self._file(unsigned[start : start + _RECORDS_AT_ONCE], judge.evidence)
+        for start in range(0, len(unsigned), self.at_once):
+            await self._file(unsigned[start : start + self.at_once], judge.evidence)
 
     async def _unknown(self, found: Survey, evidence: Evidence) -> list[tuple[Named, Listed]]:
         """All segments; to resume, those that gave nothing yet or whose records have new statements."""
@@ -239,11 +239,11 @@ class Reindexer:
         after, linked = "", 0
         while True:
             async with self.database.writing() as connection:
-                some = await relinking.steps_after(connection, project, after, limit=_LINKS_AT_ONCE)
+                some = await relinking.steps_after(connection, project, after, limit=self.at_once)
                 await relinking.link_again(connection, project, some)
             linked += len(some)
             self.told("links", linked)
-            if len(some) < _LINKS_AT_ONCE:
+            if len(some) < self.at_once:
                 return
             after = some[-1]
 

@@ -44,7 +44,7 @@ class Survey:
                 self.manifests.append((named, listed.changed_at))
             case Kind.TREE_RECEIPT:
                 self.vouched[named.project, named.digest.hex] = (named.key, listed.changed_at)
-            case Kind.BLOB | Kind.RECEIPT | Kind.LAYOUT:
+            case _:  # blobs, receipts and layouts have their turn later
                 pass
 
     @property
@@ -68,8 +68,7 @@ async def survey(store: ObjectStore, report: Report, told: Told) -> Survey:
             report.counts[f"{named.kind}s"] += 1
             found.add(named, listed)
         looked += 1
-        if looked % 1000 == 0:
-            told("names", looked)
+        told("names", looked)
     # File names begin with ULIDs, so that facts come about in the order in which they were written.
     found.journal.sort(key=lambda one: (one[0].detail, one[0].key))
     found.segments.sort(key=lambda one: one[0].key)

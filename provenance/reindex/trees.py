@@ -40,6 +40,7 @@ from provenance.reindex.reading import abreast, chunked
 from provenance.reindex.report import Report
 
 _FRAMES_AT_ONCE = 16
+_MANY_JOBS = 10_000
 _BEYOND_LEASES = timedelta(minutes=10)
 _NO_CLAIM = Digest.of(b"")
 """In the place of the claim that a worker found right: whoever makes it again is checked again."""
@@ -86,13 +87,13 @@ class TreeFiler:
             self._report.counts["trees without their bytes"] += found.receipt is None
             return
         try:
-            laid = await self._laid(named)  # 2
+            vouched, laid = await self._laid(named)  # 2
             await self._locate(named, laid, found.at)  # 3
-            await self._check(named, trees, found.at)  # 4
+            await self._check(named, trees, found.at, vouched)  # 4
         except CustodyError as error:
             self._report.doubt(found.receipt, error.message)
 
-    async def _laid(self, named: Named) -> list[LaidFrame]:
+    async def _laid(self, named: Named) -> tuple[Digest, list[LaidFrame]]:
         receipt = await tree_receipts.read(self._store, named.project, named.digest)
         if receipt is None:
             raise CorruptedError("the receipt of the tree is gone")
@@ -100,7 +101,7 @@ class TreeFiler:
         text = await asyncio.to_thread(layout_reading.unfolded, raw)
         if Digest.of(text) != receipt.layout:
             raise CorruptedError("the stored layout was changed")
-        return await asyncio.to_thread(layout_reading.frames_of, text, named.digest)
+        return receipt.layout, await asyncio.to_thread(layout_reading.frames_of, text, named.digest)
 
     async def _locate(self, named: Named, laid: Sequence[LaidFrame], at: datetime) -> None:
         contents = [
@@ -141,25 +142,27 @@ class TreeFiler:
                 seen = SeenPack(Digest.sha256(pack), sizes[pack], _NO_CLAIM)
                 await locations.add_pack(connection, project, seen, mine, at=to_milliseconds(at))
 
-    async def _check(self, named: Named, trees: Trees, at: datetime) -> None:
+    async def _check(self, named: Named, trees: Trees, at: datetime, vouched: Digest) -> None:
         await trees.propose(named.project, named.digest, [])
         checker = Checker(self._database, self._store, Standing(at))
-        while job := await self._job(at):
+        mine = (named.project, named.digest.hex)
+        for job in [job for job in await self._jobs(at) if (job.project, job.topic) == mine]:
             await checker.check(job)
-            if (job.project, job.topic) == (named.project, named.digest.hex):
-                break
         row = await trees.find(named.project, named.digest)
         if row.state is TreeState.PRESENT:
             self._report.counts["trees"] += 1
+            if row.layout != vouched:
+                raise CorruptedError("the receipt names another layout than the one that was found right")
         elif row.state is not TreeState.CHECKING:
             raise CorruptedError(f"a worker vouched for the tree, but {row.reason}")
 
-    async def _job(self, at: datetime) -> Job | None:
-        """A job of checking. Nobody else works meanwhile, so that one whose lease a killed run holds is free."""
+    async def _jobs(self, at: datetime) -> list[Job]:
+        """Jobs of checking. Nobody else works meanwhile, so that those whose lease a killed run holds are free."""
         later = to_milliseconds(at + _BEYOND_LEASES)
         async with self._database.writing() as connection:
-            jobs = await queue.take(connection, CHECK, owner="reindex", now=later, lease_ms=0, limit=1)
-        return jobs[0] if jobs else None
+            return await queue.take(
+                connection, CHECK, owner="reindex", now=later, lease_ms=0, limit=_MANY_JOBS
+            )
 
 
 async def _fresh(

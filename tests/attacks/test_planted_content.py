@@ -168,6 +168,7 @@ async def test_a_tree_of_which_anything_was_changed_is_not_present(
         lambda text: text.replace(b"\nr 0 ", b"\nr 7 "),
         lambda text: text + b"x y\n",
         lambda text: text.replace(b"\n0 ", b"\n999 "),
+        lambda text: text.replace(b" 0\n", b" 1\n"),
         lambda text: text.replace(b"\nr 0 0 ", b"\nr 0 1 "),
         lambda text: text.replace(b"\nr 0 0 ", b"\nr 0 99999999 "),
     ],
@@ -176,18 +177,34 @@ async def test_a_planted_layout_leads_nowhere(
     service: Service, fresh: Service, lie: Callable[[bytes], bytes]
 ) -> None:
     tree = await vouched(service)
+    receipt = plant_layout(service, lie)
+    report = await reindex(fresh)
+    assert [one.key for one in report.quarantined] == [receipt]
+    async with fresh.client() as client:
+        assert (await client.get(tree.url)).json()["state"] != "present"
+
+
+async def test_a_layout_with_one_lie_is_written_anew(service: Service, fresh: Service) -> None:
+    tree = await vouched(service)
+    async with service.client() as client:
+        before = (await client.get(tree.url)).json()
+    receipt = plant_layout(service, lambda text: text.replace(b" 0\n", b" 0\n5 0\n", 1))
+    report = await reindex(fresh)
+    assert [one.key for one in report.quarantined] == [receipt]
+    async with fresh.client() as client:
+        assert (await client.get(tree.url)).json() == before
+
+
+def plant_layout(service: Service, lie: Callable[[bytes], bytes]) -> str:
+    """Plant a layout and a receipt that names it; return the key of the receipt."""
     folder = objects(service) / "projects/default"
     (path,) = (folder / "layouts").rglob("*.zst")
-
     text = lie(unfolded(path.read_bytes()))
     plant(service, layout.tree_layout("default", Digest.of(text)), compression.encode(text))
     (receipt,) = (folder / "receipts/tree").rglob("*.json")
     told = {**json.loads(receipt.read_bytes()), "layout": str(Digest.of(text))}
     plant(service, str(receipt.relative_to(objects(service))), json.dumps(told).encode())
-    report = await reindex(fresh)
-    assert [one.key for one in report.quarantined] == [str(receipt.relative_to(objects(service)))]
-    async with fresh.client() as client:
-        assert (await client.get(tree.url)).json()["state"] != "present"
+    return str(receipt.relative_to(objects(service)))
 
 
 async def test_a_receipt_for_a_tree_that_was_never_checked_makes_it_no_tree(
