@@ -30,7 +30,7 @@ def _section(variable: str, field: FieldInfo) -> Iterator[str]:
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "none, it must be set"
-    value = field.get_default(call_default_factory=False)
+    value = field.get_default(call_default_factory=True, validated_data={})
     if value is None or isinstance(value, SecretStr):
         return "not set"
     return f"`{value}`"

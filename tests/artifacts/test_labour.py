@@ -26,7 +26,9 @@ async def test_a_job_whose_lease_ran_out_behind_slow_ones_is_done_by_one_worker(
             async with service.database.writing() as connection:
                 await queue.complete(connection, job)
 
-        note = lambda _, error: failures.append(error)  # noqa: E731  # one use
+        def note(_job: Job, error: Exception) -> None:
+            failures.append(error)
+
         return Labourer(service.database, service.clock, "slow", name, work, note)
 
     await labourer("one", 20).round()

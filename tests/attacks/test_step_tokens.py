@@ -78,7 +78,7 @@ async def test_a_finished_step_sends_nothing(service: Service, client: httpx2.As
         await finish(caller, gone)
         before = remains(service.folder / "data")
         for method, path in SENDS:
-            body = {"digests": []} if path.endswith("missing") else {"packs": []}
+            body: dict[str, list[object]] = {"digests": []} if path.endswith("missing") else {"packs": []}
             answer = await caller.request(method, filled(path, gone.id), json=body)
             assert_problem(answer, 409, "step-finished", hint=True)
     assert remains(service.folder / "data").changed(before) == set()
