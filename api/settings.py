@@ -132,7 +132,7 @@ class Settings(BaseSettings):
 
     @field_validator("data")
     @classmethod
-    def _data_has_no_question_mark(cls, value: Path) -> Path:
+    def _folder_has_no_question_mark(cls, value: Path) -> Path:
         if "?" in str(value.absolute()):
             # The rest of the path would be taken for options of the database.
             raise ValueError("choose a folder without ? in its path")
