@@ -34,6 +34,7 @@ from artifacts.trees.layout_reading import LaidFrame
 from artifacts.trees.manifest import MAX_TARGET, Entry
 from artifacts.trees.packs import Location
 from artifacts.trees.reading import entries
+from artifacts.trees.receipts import TreeReceipt
 from artifacts.trees.states import TreeState
 from artifacts.trees.taking import CHECK, Trees
 from provenance.reindex.reading import abreast, chunked
@@ -94,14 +95,12 @@ class TreeFiler:
             self._report.doubt(found.receipt, error.message)
 
     async def _laid(self, named: Named) -> tuple[Digest, list[LaidFrame]]:
-        receipt = await tree_receipts.read(self._store, named.project, named.digest)
-        if receipt is None:
-            raise CorruptedError("the receipt of the tree is gone")
-        raw = await self._store.read(layout.tree_layout(named.project, receipt.layout))
+        vouched = _named_by(await tree_receipts.read(self._store, named.project, named.digest))
+        raw = await self._store.read(layout.tree_layout(named.project, vouched))
         text = await asyncio.to_thread(layout_reading.unfolded, raw)
-        if Digest.of(text) != receipt.layout:
+        if Digest.of(text) != vouched:
             raise CorruptedError("the stored layout was changed")
-        return receipt.layout, await asyncio.to_thread(layout_reading.frames_of, text, named.digest)
+        return vouched, await asyncio.to_thread(layout_reading.frames_of, text, named.digest)
 
     async def _locate(self, named: Named, laid: Sequence[LaidFrame], at: datetime) -> None:
         contents = [
@@ -163,6 +162,13 @@ class TreeFiler:
             return await queue.take(
                 connection, CHECK, owner="reindex", now=later, lease_ms=0, limit=_MANY_JOBS
             )
+
+
+def _named_by(receipt: TreeReceipt | None) -> Digest:
+    """The layout that `receipt` names; it may be gone since its name was seen."""
+    if receipt is None:
+        raise CorruptedError("the receipt of the tree is gone")
+    return receipt.layout
 
 
 async def _fresh(
