@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,18 @@ def test_what_is_stored_already_is_not_sent_again(custody: Command, place: Path)
     again = custody("run", "--", "sh", "-c", "echo same > b; echo same > c")
     assert again.stderr.count("already stored") == 2
     assert custody("verify", "b").returncode == 0
+
+
+def test_a_large_output_is_received_in_parts_and_signed(custody: Command, place: Path) -> None:
+    (place / "known").write_bytes(os.urandom(17 << 20))
+    assert custody("put", "known").stdout.split()[0] == sha256(place / "known")
+    done = custody("run", "--json", "--", "sh", "-c", "head -c 17000000 /dev/urandom > large; cp known same")
+    found = recorded(done)
+    assert [one["name"] for one in found["outputs"] if one["stored"]] == ["large", "same"]
+    assert found["state"] == "signed"
+    assert custody("verify", "large").returncode == 0
+    assert custody("get", sha256(place / "large"), "back").returncode == 0
+    assert sha256(place / "back") == sha256(place / "large")
 
 
 def test_a_glob_that_matches_nothing_is_said_and_with_require_fails(custody: Command, place: Path) -> None:

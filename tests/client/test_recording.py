@@ -9,7 +9,8 @@ import pytest
 
 from custody.contents import hashed
 from custody.errors import PolicyError, RefusedError
-from custody.recording import Produced, Recording
+from custody.products import Produced
+from custody.recording import Recording
 from custody.service import Service
 from custody.transport import Transport
 from tests.client.stub import Reply, in_turn, peer

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from custody import __version__
 from custody.bodies import Content
-from custody.contents import HashedFile, hashed
-from custody.errors import ContentError, PolicyError, RefusedError, ServiceError, UnreachableError
+from custody.errors import ContentError, PolicyError, ServiceError, UnreachableError
 from custody.ids import new_step_token, new_ulid
+from custody.keeping import TOO_LONG, Keeping, Sent
 from custody.output_names import MAX_NAME
+from custody.products import KEPT, Kept, Produced
 from custody.service import Service
 from custody.spool.draft import Draft
 from custody.spool.enduring import SPOOLED, Absence, Enduring
@@ -28,39 +29,6 @@ WAIT = 10
 
 LONGEST_STEP = 86_400
 """Seconds after which the service gives up on a step: as many as it allows, training takes long."""
-
-NOT_STORED = "not stored"
-KEPT = "kept here"
-_MISMATCH = "digest-mismatch"
-_FINISHED = "step-finished"
-_TOO_LONG = f"its name is longer than the {MAX_NAME} characters that a record takes"
-_ABOUT_THIS_FILE = (409, 413, 415, 422)
-
-Sent = Callable[[int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Produced:
-    """A file that a step made, under the name it has in the record."""
-
-    name: str
-    file: HashedFile
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What became of an output: the digest the service has, and what was wrong with it."""
-
-    name: str
-    digest: str
-    size: int
-    how: str
-    trouble: str | None = None
-
-    @property
-    def stored(self) -> bool:
-        """Whether it is in the record."""
-        return self.how != NOT_STORED
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,22 +94,8 @@ class Recording:
         Returns:
             What became of each, in the same order.
         """
-        missing = self._project.missing(list(dict.fromkeys(one.file.digest for one in produced)))
-        found: dict[int, Kept] = {}
-        by_reference: dict[int, Produced] = {}
-        for position, one in enumerate(produced):
-            if len(one.name) > MAX_NAME:
-                found[position] = _refused(one, _TOO_LONG)
-            elif one.file.digest in missing:
-                found[position] = kept = self._upload(one)
-                # The same content under another name needs no second upload.
-                missing.discard(kept.digest)
-            else:
-                by_reference[position] = one
-            if sent is not None:
-                sent(one.file.size)
-        found.update(zip(by_reference, self._refer(list(by_reference.values())), strict=True))
-        return [found[position] for position in range(len(produced))]
+        keeping = Keeping(self.step_id, self._project, self._own, lambda: self.absence is not None)
+        return keeping.keep(produced, sent)
 
     def keep_tree(self, name: str, taken: Captured) -> Kept:
         """Upload a directory and record it as an output, or keep a copy of it where the service is away.
@@ -153,7 +107,7 @@ class Recording:
         from custody.trees.manifest import MEDIA_TYPE
 
         if len(name) > MAX_NAME:
-            raise ContentError(f"{name[:80]}…: {_TOO_LONG}")
+            raise ContentError(f"{name[:80]}…: {TOO_LONG}")
         reference = {"name": name, "digest": {"sha256": taken.manifest.sha256}, "mediaType": MEDIA_TYPE}
         how = KEPT
         if self.absence is None:
@@ -203,53 +157,8 @@ class Recording:
         if self._endurance is not None:
             self._endurance.draft.close()
 
-    def _refer(self, produced: Sequence[Produced]) -> list[Kept]:
-        """Record outputs whose bytes are stored; those that are refused do not take the others with them."""
-        references = [{"name": one.name, "digest": {"sha256": one.file.sha256}} for one in produced]
-        try:
-            if references:
-                self._own.add_outputs(self.step_id, references)
-        except RefusedError as error:
-            if not _about_files(error):
-                raise
-            if len(produced) == 1:
-                return [_refused(produced[0], error.message)]
-            middle = len(produced) // 2
-            return [*self._refer(produced[:middle]), *self._refer(produced[middle:])]
-        return [Kept(one.name, one.file.digest, one.file.size, "already stored") for one in produced]
-
-    def _upload(self, one: Produced) -> Kept:
-        """Upload one output; hash it again, once, if it is no longer what was hashed."""
-        try:
-            try:
-                return self._send(one.name, one.file)
-            except (RefusedError, ContentError) as error:
-                if isinstance(error, RefusedError) and error.slug != _MISMATCH:
-                    raise
-                return self._send(one.name, hashed(one.file.path))
-        except (RefusedError, ContentError) as error:
-            if isinstance(error, RefusedError) and not _about_files(error):
-                raise
-            changing = isinstance(error, RefusedError) and error.slug == _MISMATCH
-            return _refused(one, "keeps changing while it is uploaded" if changing else error.message)
-
-    def _send(self, name: str, file: HashedFile) -> Kept:
-        stored = self._own.put_output(self.step_id, name, file.content(), file.sha256)
-        # The service has what was hashed; that the file went on changing is worth a line.
-        trouble = "changed while it was uploaded; stored is what it was before" if file.changed() else None
-        return Kept(name, stored, file.size, self._how(), trouble)
-
     def _how(self) -> str:
         return "stored" if self.absence is None else KEPT
-
-
-def _about_files(error: RefusedError) -> bool:
-    """Whether a refusal is about what was sent, and not about the step or the token."""
-    return error.code in _ABOUT_THIS_FILE and error.slug != _FINISHED
-
-
-def _refused(one: Produced, why: str) -> Kept:
-    return Kept(one.name, one.file.digest, one.file.size, NOT_STORED, why)
 
 
 def begin(

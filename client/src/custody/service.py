@@ -11,6 +11,7 @@ from urllib.parse import quote, urlencode
 
 from custody.bodies import Content
 from custody.errors import NothingFoundError, RefusedError
+from custody.parts import PART, InParts
 from custody.transport import Answer, Request, Transport
 from custody.wire import Document, document, encode, listed, refusal, text
 
@@ -38,6 +39,10 @@ class Service:
         """The address, as one writes it."""
         return self.transport.address.shown
 
+    def twin(self) -> Service:
+        """Return the same over a connection of its own."""
+        return Service(self.transport.twin())
+
     def run_named(self, name_or_id: Mapping[str, str]) -> str:
         """Begin or find a run and return its id."""
         return text(self._post("/v1/runs", name_or_id), "id")
@@ -61,7 +66,7 @@ class Service:
             self._post(f"/v1/steps/{_quoted(step_id)}/outputs", {"outputs": batch})
 
     def put_output(self, step_id: str, name: str, content: Content, sha256: str, **query: str) -> str:
-        """Upload what a step produced and return the digest that the service stored.
+        """Upload what a step produced, in parts if it is large; return the digest that the service stored.
 
         Args:
             step_id: The open step.
@@ -70,6 +75,11 @@ class Service:
             sha256: Their digest in hex; other bytes are refused.
             query: `role` and `uri`, as the service takes them.
         """
+        if content.size > PART:
+            InParts(self.transport, content, sha256).send()
+            reference = {**query, "name": name, "digest": {"sha256": sha256}}
+            self._post(f"/v1/steps/{_quoted(step_id)}/outputs", {"outputs": [reference]})
+            return f"sha256:{sha256}"
         path = f"/v1/steps/{_quoted(step_id)}/outputs/{quote(name, safe='/')}"
         if query:
             path = f"{path}?{urlencode(query)}"
@@ -93,8 +103,15 @@ class Service:
             found.update(str(digest) for digest in answer or ())
         return found
 
+    def put(self, content: Content, sha256: str) -> str:
+        """Keep bytes outside any step, in parts if they are many; return the digest that the service stored."""
+        if content.size <= PART:
+            return self.upload(content, sha256)
+        InParts(self.transport, content, sha256).send()
+        return f"sha256:{sha256}"
+
     def upload(self, content: Content, sha256: str) -> str:
-        """Keep bytes outside any step and return the digest that the service stored."""
+        """Keep bytes outside any step, sent as one stream; return the digest that the service stored."""
         return text(self._upload("POST", "/v1/blobs/uploads", content, sha256), "digest")
 
     def record(self, reference: Mapping[str, object]) -> Document:

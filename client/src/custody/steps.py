@@ -30,7 +30,8 @@ from custody.errors import ClientError, ContentError, MisuseError
 from custody.ids import is_ulid
 from custody.inputs import file_input
 from custody.output_names import output_name
-from custody.recording import Kept, Produced, Recording, begin
+from custody.products import Kept, Produced
+from custody.recording import Recording, begin
 from custody.references import looks_like_reference, parse
 from custody.running.tree_outputs import keep_trees
 from custody.service import Service

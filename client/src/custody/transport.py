@@ -7,10 +7,11 @@ again. Redirects are not followed: the token belongs to the configured host.
 from __future__ import annotations
 
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from types import MappingProxyType
 from typing import BinaryIO, NamedTuple
@@ -65,6 +66,10 @@ class Answer(NamedTuple):
     body: bytes
 
 
+class AbandonedError(Exception):
+    """Another thread ended this request: it says nothing about the service."""
+
+
 class _TryAgainError(Exception):
     """This attempt failed in a way that another one may mend."""
 
@@ -82,7 +87,7 @@ class Transport:
         token: str | None,
         *,
         patience: Patience | None = None,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         """Prepare for the service at `url`; nothing is connected yet.
 
@@ -95,6 +100,7 @@ class Transport:
         self._sleep = sleep
         self._connection: HTTPConnection | None = None
         self._lock = threading.RLock()
+        self._abandoned = threading.Event()
 
     def ask(self, request: Request, *, limit: int = MAX_ANSWER) -> Answer:
         """Return the answer to `request`, whatever its status.
@@ -107,6 +113,7 @@ class Transport:
             try:
                 body = response.read(limit + 1)
             except (OSError, HTTPException) as error:
+                self._go_on()
                 raise UnreachableError(f"the answer broke off: {_reason(error)}") from error
             if len(body) > limit:
                 raise ServiceError(f"the answer is larger than {limit} bytes")
@@ -132,6 +139,18 @@ class Transport:
         """Return a transport to the same service with a connection of its own."""
         return Transport(self.address.shown, self._token, patience=self.patience, sleep=self._sleep)
 
+    def abandon(self) -> None:
+        """End, from another thread, what is under way; nothing is asked any more.
+
+        Whoever waits for an answer meets `AbandonedError`.
+        """
+        self._abandoned.set()
+        open_socket = getattr(self._connection, "sock", None)
+        if open_socket is not None:
+            with suppress(OSError):
+                # The plain one under TLS too: that of ssl takes the session from under who reads.
+                socket.socket.shutdown(open_socket, socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Drop the connection; the next request makes a new one."""
         if self._connection is not None:
@@ -147,15 +166,23 @@ class Transport:
                 return self._attempt(request, last=last)
             except _TryAgainError as error:
                 self.close()
+                self._go_on()
                 if last or time.monotonic() - began > self.patience.total:
                     raise UnreachableError(f"{self.address.shown} does not answer: {error}") from error
                 # A kept connection may simply have been closed meanwhile: that costs no pause.
                 if fresh or error.after is not None:
-                    self._sleep(self._wait(attempt, error.after))
+                    self._pause(self._wait(attempt, error.after))
                 attempt += 1
             except BaseException:
                 self.close()
                 raise
+
+    def _go_on(self) -> None:
+        if self._abandoned.is_set():
+            raise AbandonedError
+
+    def _pause(self, seconds: float) -> None:
+        (self._sleep or self._abandoned.wait)(seconds)
 
     def _wait(self, attempt: int, asked: float | None) -> float:
         return self.patience.pause(attempt) if asked is None else min(asked, _LONGEST_PAUSE)
@@ -177,6 +204,8 @@ class Transport:
     def _exchange(self, request: Request) -> HTTPResponse:
         if self._connection is None:
             self._connection = open_connection(self.address, timeout=self.patience.timeout)
+        # After the connection is where abandon() finds it, so that one of the two ends this request.
+        self._go_on()
         connection = self._connection
         try:
             self._send(connection, request)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import subprocess
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,40 @@ def test_the_status_stays_and_the_record_is_kept(place: Path) -> None:
     assert {one["name"]: (entry / one["sha256"]).read_bytes() for one in kept["outputs"]} == {
         "out": b"made\n",
         "log": b"hi\n",
+    }
+
+
+class StallingAtOne(Stalling):
+    """As `Stalling`, at one of many outputs that it lacks, while the others arrive."""
+
+    def __init__(self, contents: Sequence[bytes]) -> None:
+        super().__init__()
+        digests = [f"sha256:{hashlib.sha256(one).hexdigest()}" for one in contents]
+        self.missing = Reply(body=json.dumps({"missing": digests}).encode())
+
+    def __call__(self, path: str) -> Reply:
+        if path == "/v1/blobs/missing":
+            return self.missing
+        return super().__call__(path.replace("/outputs/out7", "/outputs/log"))
+
+
+def test_many_uploads_at_once_end_together(place: Path) -> None:
+    contents = [f"{number}\n".encode() for number in range(40)]
+    stalling = StallingAtOne(contents)
+    script = "for i in $(seq 0 39); do echo $i > out$i; done; exit 3"
+    with peer(stalling) as there:
+        custody = Command(place, {"CUSTODY_URL": there.url, "CUSTODY_TOKEN": "t"})
+        running = custody.begun("run", "--", "sh", "-c", script)
+        assert stalling.reached.wait(60)
+        running.send_signal(signal.SIGINT)
+        _, complaints = running.communicate(timeout=60)
+        stalling.released.set()
+        assert running.returncode == 3, complaints
+        assert "interrupted; the record is kept on this machine" in complaints
+    (entry,) = (place.parent / "home/.local/state/custody/spool/entries").iterdir()
+    kept = json.loads((entry / "entry.json").read_text())
+    assert {one["name"]: (entry / one["sha256"]).read_bytes() for one in kept["outputs"]} == {
+        f"out{number}": content for number, content in enumerate(contents)
     }
 
 

@@ -9,9 +9,10 @@ import pytest
 
 from custody.contents import HashedFile, hashed
 from custody.errors import ContentError, RefusedError, ServiceError, UnreachableError
+from custody.parts import PART, InParts
+from custody.service import Service
 from custody.transport import Transport
 from custody.trees.capture import Exactly, capture
-from custody.trees.parts import PART, InParts
 from custody.trees.remote import TreeService
 from custody.trees.upload import Upload
 from tests.client.trees import tree_peer
@@ -27,7 +28,7 @@ def _file(yard: Path, size: int) -> HashedFile:
 def _send(shelf: Shelf, file: HashedFile) -> None:
     transport = Transport(shelf.url, None, patience=HASTY)
     try:
-        InParts(transport, file).send()
+        InParts(transport, file.content(), file.sha256).send()
     finally:
         transport.close()
 
@@ -86,6 +87,30 @@ def test_a_length_of_parts_that_makes_no_sense_is_refused(
     monkeypatch.setattr(tree_peer, "PART", length)
     with pytest.raises(ServiceError, match="no length"):
         _send(shelf, _file(yard, 100))
+
+
+def test_a_large_output_goes_up_in_parts_and_a_cut_connection_costs_one_of_them(
+    shelf: Shelf, yard: Path
+) -> None:
+    file = _file(yard, PART + 1)
+    shelf.refused_parts = {5}
+    with Service(Transport(shelf.url, None, patience=HASTY)) as service:
+        stored = service.put_output("01STEP", "large", file.content(), file.sha256, role="byproduct")
+    assert stored == file.digest
+    assert shelf.blobs[file.sha256] == (yard / "large").read_bytes()
+    assert _parts_sent(shelf) == [*range(1, 5), 5, 5, 5, *range(6, 18)]
+    assert shelf.outputs == [{"role": "byproduct", "name": "large", "digest": {"sha256": file.sha256}}]
+
+
+@pytest.mark.parametrize(("size", "parts"), [(PART, 0), (PART + 1, 17)])
+def test_a_file_outside_any_step_goes_up_in_parts_if_it_is_large(
+    size: int, parts: int, shelf: Shelf, yard: Path
+) -> None:
+    file = _file(yard, size)
+    with Service(Transport(shelf.url, None, patience=HASTY)) as service:
+        assert service.put(file.content(), file.sha256) == file.digest
+    assert shelf.blobs[file.sha256] == (yard / "large").read_bytes()
+    assert len(_parts_sent(shelf)) == parts
 
 
 def test_the_large_files_of_a_tree_go_up_in_parts(shelf: Shelf, yard: Path) -> None:

@@ -45,6 +45,7 @@ class Shelf:
     """Where blobs are said to lie for who may be redirected; what is asked there has no token."""
     tokens: list[str] = field(default_factory=list)
     uploads: dict[str, Incoming] = field(default_factory=dict)
+    outputs: list[dict[str, Any]] = field(default_factory=list)
     refused_parts: set[int] = field(default_factory=set)
     """Numbers of parts whose connection is cut, each for two requests."""
 
@@ -130,6 +131,9 @@ class _Handler(BaseHTTPRequestHandler):
             sha256 = hashlib.sha256(body).hexdigest()
             shelf.blobs[sha256] = body
             self._send(json.dumps({"digest": f"sha256:{sha256}"}).encode())
+        elif self.path.startswith("/v1/steps/"):
+            shelf.outputs += json.loads(body)["outputs"]
+            self._send(b"{}")
         elif self.path == "/v1/trees/missing":
             self._send(json.dumps({"missing": shelf.missing(json.loads(body)["digests"])}).encode())
         else:

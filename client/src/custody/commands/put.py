@@ -82,7 +82,7 @@ def _outside(remote: Service, file: HashedFile, uri: str | None) -> str:
     from pathlib import Path
 
     if remote.missing([file.digest]):
-        remote.upload(file.content(), file.sha256)
+        remote.put(file.content(), file.sha256)
     if uri is not None:
         name = Path(file.path).name
         remote.record({"uri": uri, "name": name, "digest": {"sha256": file.sha256}})

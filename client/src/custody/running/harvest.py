@@ -14,8 +14,9 @@ from custody.capture.scan import Skipped
 from custody.contents import HashedFile, hashed
 from custody.errors import ClientError, ContentError
 from custody.output_names import printable_name
+from custody.products import Kept, Produced
 from custody.progress import bar
-from custody.recording import Kept, Produced, Recording
+from custody.recording import Recording
 from custody.running.scene import Scene, look_again
 from custody.running.tree_outputs import keep_trees
 

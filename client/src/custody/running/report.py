@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from custody.recording import Kept
+from custody.products import Kept
 from custody.terminal import note, plain
 from custody.tree import short
 from custody.wire import Document, listed, text

@@ -23,7 +23,8 @@ from custody.errors import (
     SpoolFullError,
     UnreachableError,
 )
-from custody.recording import Kept, Recording, begin
+from custody.products import Kept
+from custody.recording import Recording, begin
 from custody.running import report
 from custody.running.child import run_child
 from custody.running.harvest import harvest

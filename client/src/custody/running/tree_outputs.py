@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from custody.capture.ignore import Ignore
 from custody.errors import ClientError, ContentError, UnreachableError
 from custody.output_names import output_name
-from custody.recording import Kept, Recording
+from custody.products import Kept
+from custody.recording import Recording
 
 
 def names_tree(glob: str) -> bool:

@@ -84,7 +84,7 @@ def _whole(service: Service, entry: Entry, folder: Path, run: str, sent: Sent) -
     missing = _missing(service, entry)
     for one in entry.outputs:
         if one.here and f"sha256:{one.sha256}" in missing:
-            service.upload(_content(folder, one), one.sha256)
+            service.put(_content(folder, one), one.sha256)
             missing.discard(f"sha256:{one.sha256}")
         sent(one.size if one.here else 0)
     facts = {name: value for name, value in entry.begin.items() if name not in _OF_BEGIN_ALONE}

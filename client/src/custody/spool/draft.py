@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -47,6 +48,7 @@ class Draft:
         self._folder: Path | None = None
         self._held = ExitStack()
         self._room = 0
+        self._one_copy = threading.Lock()
 
     def found_run(self, run: str) -> None:
         """Note that its run is found; the step is begun with that and nothing else."""
@@ -79,9 +81,10 @@ class Draft:
             SpoolFullError: There is no room for them.
         """
         try:
-            folder = self._opened()
-            if not (folder / sha256).exists():
-                self._copy(folder, content, sha256)
+            with self._one_copy:
+                folder = self._opened()
+                if not (folder / sha256).exists():
+                    self._copy(folder, content, sha256)
         except OSError as error:
             raise ContentError(f"the spool: {error.filename or ''} {error.strerror}") from error
         self._add(Made(name, sha256, content.size, role, True, {} if uri is None else {"uri": uri}))

@@ -47,6 +47,10 @@ class Enduring(Service):
         self._draft = draft
         self._absence = absence
 
+    def twin(self) -> Enduring:
+        """Return the same over a connection of its own, and with the same memory."""
+        return Enduring(self.transport.twin(), self._draft, self._absence)
+
     def add_inputs(self, step_id: str, inputs: Sequence[Mapping[str, object]]) -> None:
         """Record what the step consumed, there or here."""
         self._draft.add_inputs(inputs)

@@ -33,7 +33,6 @@ from custody.trees.lines import opened
 from custody.trees.manifest import FOLDER, Manifest
 from custody.trees.packing import is_small, pack
 from custody.trees.packs import Pack
-from custody.trees.parts import PART, InParts
 from custody.trees.remote import MISSING_BATCH, TreeService
 from custody.trees.zstd import encode
 from custody.wire import Document, text
@@ -145,10 +144,7 @@ class Upload:
         try:
             # What is sent must hold still from here on, and the service compares the digest.
             file = HashedFile(place, sha256, size, identity_of(os.lstat(place)))
-            if size > PART:
-                InParts(service.transport, file).send()
-            else:
-                service.upload(file.content(), sha256)
+            service.put(file.content(), sha256)
         except (OSError, ContentError, RefusedError) as error:
             if isinstance(error, RefusedError) and error.slug != "digest-mismatch":
                 raise

@@ -14,13 +14,13 @@ import hashlib
 import time
 from dataclasses import dataclass
 
-from custody.contents import HashedFile
+from custody.bodies import Content
 from custody.errors import ContentError, RefusedError, ServiceError, UnreachableError
 from custody.transport import Request, Transport
 from custody.wire import Document, document, encode, text
 
 PART = 16 << 20
-"""Files larger than this go up in parts; the service says how large a part is."""
+"""What is larger than this goes up in parts; the service says how large a part is."""
 
 PATIENCE = 3600.0
 """Seconds to wait for the service to read a large file again."""
@@ -32,20 +32,21 @@ _JSON = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True, slots=True)
 class InParts:
-    """One file on its way, over one connection."""
+    """One content on its way, over one connection."""
 
     transport: Transport
-    file: HashedFile
+    content: Content
+    sha256: str
 
     def send(self) -> None:
-        """Send the file and return once the service has stored it.
+        """Send the content and return once the service has stored it.
 
         Raises:
-            ContentError: The file changed, so that it is no longer what was announced.
+            ContentError: It is no longer what was announced.
             RefusedError: The service refuses it.
             ServiceError: The service does not answer, or answers with nonsense.
         """
-        announced = {"size": self.file.size, "digest": self.file.digest}
+        announced = {"size": self.content.size, "digest": f"sha256:{self.sha256}"}
         page = self._post("/v1/blobs/uploads?resumable=1", announced)
         path = f"/v1/blobs/uploads/{text(page, 'upload')}"
         self._send_all(path, page)
@@ -70,12 +71,12 @@ class InParts:
     def _missing(self, page: Document) -> list[int]:
         received = page.get("received")
         arrived = set(received) if isinstance(received, list) else set()
-        count = max(1, -(-self.file.size // _length(page)))
+        count = max(1, -(-self.content.size // _length(page)))
         return [number for number in range(1, count + 1) if number not in arrived]
 
     def _send(self, path: str, number: int, length: int) -> None:
         start = (number - 1) * length
-        part = _read(self.file, start, min(length, self.file.size - start))
+        part = _read(self.content, start, min(length, self.content.size - start))
         digest = base64.b64encode(hashlib.sha256(part).digest()).decode()
         headers = {"Content-Type": "application/octet-stream", "Content-Digest": f"sha-256=:{digest}:"}
         document(self.transport.ask(Request("PUT", f"{path}/parts/{number}", headers, part)))
@@ -84,13 +85,15 @@ class InParts:
         deadline = time.monotonic() + PATIENCE
         while text(page, "state") == "checking":
             if time.monotonic() > deadline:
-                raise ServiceError(f"the service is still reading {self.file.digest}", hint="try again later")
+                raise ServiceError(
+                    f"the service is still reading sha256:{self.sha256}", hint="try again later"
+                )
             page = self._get(f"{path}?wait={_WAIT}")
         if text(page, "state") == "refused":
             reason = text(page, "reason") or "other bytes arrived"
             raise RefusedError(422, reason, slug="digest-mismatch")
         if text(page, "state") != "present":
-            raise ServiceError(f"the service did not keep {self.file.digest}", hint="try again")
+            raise ServiceError(f"the service did not keep sha256:{self.sha256}", hint="try again")
 
     def _get(self, path: str) -> Document:
         return document(self.transport.ask(Request("GET", path)))
@@ -111,18 +114,18 @@ def _length(page: Document) -> int:
     return length
 
 
-def _read(file: HashedFile, start: int, size: int) -> bytes:
-    """Return `size` bytes of `file`.
+def _read(content: Content, start: int, size: int) -> bytes:
+    """Return `size` bytes of `content`.
 
     Raises:
         ContentError: It is another file by now, or shorter.
     """
     pieces: list[bytes] = []
-    with file.content().open() as stream:
+    with content.open() as stream:
         stream.seek(start)
         while size and (piece := stream.read(size)):
             pieces.append(piece)
             size -= len(piece)
     if size:
-        raise ContentError(f"{file.path}: changed after it was hashed")
+        raise ContentError("the file changed after it was hashed")
     return b"".join(pieces)
