@@ -53,13 +53,13 @@ def measure(scale: Scale) -> list[Result]:
 def _fill(root: Path, kept: str) -> None:
     cache = StatCache.load(kept)
     found = snapshot(root, ignore=Ignore.load(root), cache=cache)
-    if not cache.save(found.files.values()):
+    if not cache.save(found.identities()):
         raise RuntimeError("the stat cache was not kept")
 
 
 def _capture(root: Path, kept: str) -> None:
     found = snapshot(root, ignore=Ignore.load(root), cache=StatCache.load(kept))
-    if found.hashed or not found.digests:
+    if found.hashed or not len(found):
         raise RuntimeError(f"{found.hashed} files were hashed again")
 
 

@@ -6,30 +6,18 @@ output, and an edit that sets size and mtime back is found by its ctime.
 """
 
 import os
-import re
-from collections.abc import Callable, Iterable
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import chain
 
-from custody.capture.errors import CaptureError
-from custody.capture.globs import path_regex
-from custody.capture.hashing import Hashed, hash_file
+from custody.capture.batches import Batch, Earlier
 from custody.capture.identity import Identity, facts_of
 from custody.capture.ignore import Ignore
+from custody.capture.listing import Advance, Hashing, Listing, Unread
 from custody.capture.names import WireName, wire_name
-from custody.capture.scan import Scan, Skipped, scan
+from custody.capture.scan import AT_ONCE, Skipped, walk
 from custody.capture.statcache import StatCache
-
-# Called with the bytes hashed so far and the bytes to hash in all.
-Advance = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Unread:
-    """A file that could not be hashed, and why."""
-
-    name: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +47,64 @@ class Snapshot:
     """The content of a directory at one time; `hashed` counts the files that the cache did not know."""
 
     root: str
-    files: dict[str, Identity]
-    digests: dict[str, bytes]
+    batches: tuple[Batch, ...]
     unstable: frozenset[str]
     unread: tuple[Unread, ...]
     skipped: tuple[Skipped, ...]
     hashed: int
 
-    def output(self, name: str) -> Output:
-        """Return the captured file `name`.
+    def __len__(self) -> int:
+        """Return how many files were captured."""
+        return sum(one.files for one in self.batches)
 
-        Raises:
-            KeyError: It was not captured.
-        """
-        raw, identity = self.digests[name], self.files[name]
-        size = facts_of(identity).size
-        stable = name not in self.unstable
-        return Output(name, f"{self.root}/{name}", f"sha256:{raw.hex()}", size, stable, identity)
+    def names(self) -> Iterator[str]:
+        """Yield the captured files, relative to the root."""
+        for one in self.batches:
+            yield from one.whole_names()
+
+    def identities(self) -> Iterator[Identity]:
+        """Yield what the stat cache should remember the digests by."""
+        for one in self.batches:
+            yield from one.each_identity()
+
+    def digests(self) -> dict[str, bytes]:
+        """Return all digests by name: much memory, where there are many."""
+        return dict(zip(self.names(), chain.from_iterable(map(Batch.each_digest, self.batches)), strict=True))
+
+    def output(self, batch: Batch, number: int, name: str) -> Output:
+        """Return one file of a batch."""
+        whole, identity = batch.folder + name, batch.identity(number)
+        digest, size = f"sha256:{batch.digest(number).hex()}", facts_of(identity).size
+        return Output(whole, f"{self.root}/{whole}", digest, size, whole not in self.unstable, identity)
+
+
+class Outputs:
+    """Captured files, made one by one when they are asked for: they may be a million.
+
+    They come by name; where they are very many, directory by directory.
+    """
+
+    def __init__(self, after: Snapshot, chosen: Iterable[tuple[Batch, Sequence[int]]]) -> None:
+        """Keep which files of `after` are meant: in each batch those with these numbers."""
+        self._after = after
+        self._chosen = [(one, array("I", numbers)) for one, numbers in chosen if numbers]
+        self._chosen.sort(key=lambda pair: pair[0].folder)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return sum(len(numbers) for _, numbers in self._chosen)
+
+    def __iter__(self) -> Iterator[Output]:
+        """Yield them."""
+        if len(self) <= AT_ONCE:
+            return iter(sorted(self._each(), key=lambda one: one.name))
+        return self._each()
+
+    def _each(self) -> Iterator[Output]:
+        for batch, numbers in self._chosen:
+            names = batch.names
+            for number in sorted(numbers, key=names.__getitem__):
+                yield self._after.output(batch, number, names[number])
 
 
 def snapshot(
@@ -84,6 +113,7 @@ def snapshot(
     ignore: Ignore,
     cache: StatCache,
     only: Callable[[str], bool] | None = None,
+    before: Snapshot | None = None,
     progress: Advance | None = None,
 ) -> Snapshot:
     """Capture the content of every file below `root` that is not left out.
@@ -96,119 +126,23 @@ def snapshot(
         ignore: What is left out.
         cache: Used and added to; the caller loads and saves it.
         only: Hash no other names than those it says yes to.
+        before: Knows digests as the cache does. What is as it was takes no memory twice.
         progress: Told how far the hashing is.
 
     Raises:
         OSError: `root` cannot be opened as a directory.
     """
-    found = scan(root, ignore)
-    files = found.files if only is None else {name: at for name, at in found.files.items() if only(name)}
-    # Whole dictionaries at C speed: ten thousand look-ups are the price of a warm capture.
-    digests = dict(zip(files, map(cache.entries.get, files.values(), repeat(b"")), strict=True))
-    missing = [name for name, raw in digests.items() if not raw]
-    for name in missing:
-        del digests[name]
-    rest = _Missing(found, missing, cache, progress)
+    top = os.path.abspath(root)
+    listing = Listing(cache, None if before is None else Earlier(before.batches), only)
+    skipped, _ = walk(top, ignore, listing.take)
+    rest = Hashing(top, listing, cache, progress)
     rest.hash()
-    for name, hashed in rest.done.items():
-        files[name] = hashed.identity
-        digests[name] = hashed.raw
-    unstable = frozenset(name for name, hashed in rest.done.items() if not hashed.stable)
-    return Snapshot(found.root, files, digests, unstable, tuple(rest.unread), found.skipped, len(missing))
+    unstable, unread = frozenset(rest.unstable), tuple(rest.unread)
+    batches = tuple(one for one in listing.batches if one.joined)
+    return Snapshot(top, batches, unstable, unread, skipped, listing.missing)
 
 
-def changed(before: Snapshot, after: Snapshot) -> tuple[Output, ...]:
-    """Return the files of `after` that `before` had not or had with other content, by name."""
-    was = before.digests.get
-    names = [name for name, raw in after.digests.items() if was(name) != raw]
-    return tuple(after.output(name) for name in sorted(names))
-
-
-class Selection:
-    """The globs of `--output`: `*` within a name, `**` across directories.
-
-    A glob is relative to the root. One that matches a directory takes everything in it.
-    """
-
-    def __init__(self, globs: Iterable[str], root: str | os.PathLike[str]) -> None:
-        """Read the globs.
-
-        Raises:
-            CaptureError: One leads out of `root`, or is empty.
-        """
-        top = os.path.abspath(root)
-        self._globs = tuple(globs)
-        self._matches = tuple(
-            re.compile(f"{path_regex(inside)}|{path_regex(inside + '/**')}", re.DOTALL).fullmatch
-            for inside in (_relative(glob, top) for glob in self._globs)
-        )
-
-    def wants(self, name: str) -> bool:
-        """Whether any glob matches the file `name`."""
-        return any(matches(name) for matches in self._matches)
-
-    def select(self, after: Snapshot) -> tuple[Output, ...]:
-        """Return the captured files that the globs match, by name.
-
-        Raises:
-            CaptureError: A glob matches none; all such globs are listed.
-        """
-        names = sorted(after.digests)
-        idle = [
-            glob
-            for glob, matches in zip(self._globs, self._matches, strict=True)
-            if not any(map(matches, names))
-        ]
-        if idle:
-            raise CaptureError(
-                f"no file matches --output {', '.join(idle)}",
-                hint="a file that .custodyignore or the defaults leave out is not found; quote the glob",
-            )
-        return tuple(after.output(name) for name in names if self.wants(name))
-
-
-def _relative(glob: str, top: str) -> str:
-    inside = glob
-    if glob.startswith("/"):
-        if not glob.startswith(f"{top.rstrip('/')}/"):
-            raise CaptureError(f"--output {glob} lies outside the working directory")
-        inside = glob[len(top.rstrip("/")) :]
-    parts = [part for part in inside.split("/") if part not in ("", ".")]
-    if ".." in parts or not parts:
-        raise CaptureError(f"--output {glob!r} names no file of the working directory")
-    return "/".join(parts)
-
-
-class _Missing:
-    """Hashes the files that the cache does not know."""
-
-    def __init__(self, found: Scan, names: list[str], cache: StatCache, progress: Advance | None) -> None:
-        self._found, self._names, self._cache = found, names, cache
-        self._progress = progress
-        self._total = sum(facts_of(found.files[name]).size for name in names) if progress else 0
-        self._read = 0
-        self.done: dict[str, Hashed] = {}
-        self.unread: list[Unread] = []
-
-    def hash(self) -> None:
-        """Hash them one after the other; the clock is read once, before the first."""
-        if not self._names:
-            return
-        root, files, remember = self._found.root, self._found.files, self._cache.remember
-        count = self._count if self._progress else None
-        tick = self._cache.tick(root)
-        for name in self._names:
-            try:
-                hashed = hash_file(f"{root}/{name}", expected=files[name], progress=count)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                self.unread.append(Unread(name, error.strerror or str(error)))
-            else:
-                self.done[name] = hashed
-                remember(hashed, tick)
-
-    def _count(self, count: int) -> None:
-        self._read += count
-        if self._progress is not None:
-            self._progress(self._read, max(self._total, self._read))
+def changed(before: Snapshot, after: Snapshot) -> Outputs:
+    """Return the files of `after` that `before` had not or had with other content."""
+    was = Earlier(before.batches)
+    return Outputs(after, ((one, was.differing(one)) for one in after.batches))

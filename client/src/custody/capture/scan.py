@@ -16,6 +16,9 @@ from custody.capture.identity import Identity, identity_of, pack_identity
 # One descriptor and one Python frame are held per level.
 MAX_DEPTH = 200
 
+AT_ONCE = 1 << 15
+"""Files that are handed on together, at most."""
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
@@ -59,6 +62,10 @@ class Scan:
     ignored: int
 
 
+Take = Callable[[str, dict[str, Identity]], None]
+"""Takes in some files by name: all are below a directory, which is empty or ends with a slash."""
+
+
 def scan(root: str | os.PathLike[str], ignore: Leaving) -> Scan:
     """List every regular file below `root` that `ignore` leaves in.
 
@@ -68,27 +75,51 @@ def scan(root: str | os.PathLike[str], ignore: Leaving) -> Scan:
     Raises:
         OSError: `root` itself cannot be opened as a directory.
     """
+    files: dict[str, Identity] = {}
+
+    def take(folder: str, found: dict[str, Identity]) -> None:
+        files.update(zip(map(folder.__add__, found), found.values(), strict=True))
+
     top = os.path.abspath(root)
-    walk = _Walk(ignore)
+    skipped, ignored = walk(top, ignore, take)
+    return Scan(top, files, skipped, ignored)
+
+
+def walk(top: str, ignore: Leaving, take: Take) -> tuple[tuple[Skipped, ...], int]:
+    """Hand on what `scan` lists, some files at a time; return what was skipped, and how much ignored.
+
+    The first files come together and below the root, which is all there is to a tree of usual size;
+    then come those of one directory after the other, so that two walks hand on much the same.
+
+    Raises:
+        OSError: `top` cannot be opened as a directory.
+    """
+    state = _Walk(ignore, take)
     descriptor = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        walk.into(descriptor, "", 0)
+        state.into(descriptor, "", 0)
     finally:
         os.close(descriptor)
-    return Scan(top, walk.files, tuple(walk.skipped), walk.ignored)
+    state.hand_on()
+    return tuple(state.skipped), state.ignored
 
 
 @dataclass(slots=True)
 class _Walk:
-    """The state of one scan."""
+    """The state of one scan; `files` are those not handed on yet, all below `folder`."""
 
     ignore: Leaving
+    take: Take
+    folder: str = ""
     files: dict[str, Identity] = field(default_factory=dict)
+    many: bool = False
     skipped: list[Skipped] = field(default_factory=list)
     ignored: int = 0
 
     def into(self, descriptor: int, prefix: str, depth: int) -> None:
         """List the open directory `descriptor`, then those below it."""
+        if self.many:
+            self.hand_on(prefix)
         for name in self._entries(descriptor, prefix):
             path = prefix + name
             if depth >= MAX_DEPTH:
@@ -106,13 +137,20 @@ class _Walk:
             finally:
                 os.close(below)
 
+    def hand_on(self, folder: str = "") -> None:
+        """Hand on what was found; what comes next lies below `folder`."""
+        if self.files:
+            self.take(self.folder, self.files)
+        self.folder, self.files = folder, {}
+
     def _entries(self, descriptor: int, prefix: str) -> list[str]:
         """Take in the files of one directory and return the names of its directories.
 
         Nothing here may cost more than the system call beside it, hence the local names.
         """
-        files, may_match, ignored = self.files, self.ignore.may_match, self.ignore.ignored
-        pack, directories = pack_identity, list[str]()
+        may_match, ignored = self.ignore.may_match, self.ignore.ignored
+        pack, most, files = pack_identity, AT_ONCE, self.files
+        lead, directories = "" if self.many else prefix, list[str]()
         with os.scandir(descriptor) as entries:
             for entry in entries:
                 name = entry.name
@@ -122,13 +160,14 @@ class _Walk:
                     try:
                         at = entry.stat(follow_symlinks=False)
                         # As `identity_of` does, without the call.
-                        files[prefix + name] = pack(
-                            at[2], at[1], at[6], at.st_mtime_ns, at.st_ctime_ns, at[0]
-                        )
+                        files[lead + name] = pack(at[2], at[1], at[6], at.st_mtime_ns, at.st_ctime_ns, at[0])
                     except struct.error:
-                        files[prefix + name] = identity_of(at)
+                        files[lead + name] = identity_of(at)
                     except OSError as error:
                         self._miss(prefix + name, error)
+                    if len(files) >= most:
+                        self.hand_on(prefix)
+                        self.many, lead, files = True, "", self.files
                 elif entry.is_dir(follow_symlinks=False):
                     directories.append(name)
                 else:

@@ -20,7 +20,7 @@ import hashlib
 import os
 import stat
 import struct
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -28,7 +28,9 @@ from custody.capture.clock import FileSystemClock, Tick, TouchClock
 from custody.capture.hashing import Hashed, open_regular
 from custody.capture.identity import IDENTITY_SIZE, Identity, facts_of
 
-MAX_ENTRIES = 1_000_000
+MAX_ENTRIES = 200_000
+"""Digests that are remembered; of a larger directory as many."""
+
 _MAGIC = b"custody statcache 1\n"
 _CI_VARIABLES = (
     "CI",
@@ -78,7 +80,9 @@ class StatCache:
     digest_size: int = 32
     clock: FileSystemClock = field(default_factory=TouchClock)
     entries: dict[bytes, bytes] = field(default_factory=dict)
-    _kept: frozenset[bytes] | None = None
+    _kept: int | None = None
+    """How many of them the file holds, if there is one; it holds no others."""
+    _added: bool = False
 
     @classmethod
     def load(
@@ -89,7 +93,7 @@ class StatCache:
         if path is not None:
             with contextlib.suppress(OSError, ValueError):
                 cache.entries = _parsed(_read_own(path), digest_size)
-                cache._kept = frozenset(cache.entries)
+                cache._kept = len(cache.entries)
         return cache
 
     def tick(self, directory: str) -> Tick | None:
@@ -97,16 +101,23 @@ class StatCache:
         return self.clock.read(directory)
 
     def remember(self, hashed: Hashed, tick: Tick | None) -> bool:
-        """Keep a digest if it can be trusted later (rule 2); return whether it was kept."""
+        """Keep a digest if it can be trusted later (rule 2) and there is room; return whether it can."""
         facts = facts_of(hashed.identity)
         if not hashed.stable or tick is None:
             return False
         if not tick.settled(facts.device, facts.modified_at, facts.changed_at):
             return False
-        self.entries[hashed.identity] = hashed.raw
+        if len(self.entries) < MAX_ENTRIES:
+            self.entries[hashed.identity] = hashed.raw
+            self._added = True
         return True
 
-    def save(self, keep: Collection[Identity]) -> bool:
+    def make_room(self, wanted: int, keep: Iterable[Identity]) -> None:
+        """Forget all but `keep` if there is no room for so many more."""
+        if len(self.entries) + wanted > MAX_ENTRIES:
+            self.entries = {key: self.entries[key] for key in keep if key in self.entries}
+
+    def save(self, keep: Iterable[Identity]) -> bool:
         """Write the entries of `keep` if they are not what the file holds; return whether it was written.
 
         A cache that cannot be written is no error: the next run hashes again.
@@ -114,13 +125,13 @@ class StatCache:
         if self.path is None:
             return False
         entries = {key: self.entries[key] for key in keep if key in self.entries}
-        if len(entries) > MAX_ENTRIES or (self._kept is not None and entries.keys() == self._kept):
+        if not self._added and len(entries) == self._kept:
             return False
         try:
             _write(self.path, _formed(entries))
         except OSError:
             return False
-        self._kept = frozenset(entries)
+        self._kept, self._added = len(entries), False
         return True
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
 
 from custody.bodies import Content
 from custody.capture.errors import CaptureError
-from custody.capture.outputs import Output, Snapshot, changed
+from custody.capture.outputs import Output, Outputs, Snapshot, changed
 from custody.capture.scan import Skipped
 from custody.contents import HashedFile, hashed
 from custody.errors import ClientError, ContentError
@@ -64,7 +63,7 @@ def harvest(scene: Scene, recording: Recording) -> Harvest:
     return Harvest([*kept, *trees], [*trouble, *unsteady, *lost, *untaken])
 
 
-def _outputs(scene: Scene, after: Snapshot) -> tuple[Sequence[Output], list[ClientError]]:
+def _outputs(scene: Scene, after: Snapshot) -> tuple[Outputs, list[ClientError]]:
     """Return what changed, or what the globs of --output name, and what was looked for in vain."""
     trouble: list[ClientError] = [ContentError(f"{one.name}: {one.reason}") for one in after.unread]
     trouble += [ContentError(f"{one.name}: {_CLOSED[one.kind]}") for one in _closed(scene.before, after)]
@@ -75,7 +74,7 @@ def _outputs(scene: Scene, after: Snapshot) -> tuple[Sequence[Output], list[Clie
         return selection.select(after), trouble
     except CaptureError as error:
         trouble.append(ContentError(str(error), hint=error.hint))
-        return [after.output(name) for name in sorted(after.digests) if selection.wants(name)], trouble
+        return selection.matched(after), trouble
 
 
 def _closed(before: Snapshot, after: Snapshot) -> list[Skipped]:
@@ -84,7 +83,7 @@ def _closed(before: Snapshot, after: Snapshot) -> list[Skipped]:
     return [one for one in after.skipped if one.kind in _CLOSED and one.name not in known]
 
 
-def _settled(outputs: Sequence[Output]) -> tuple[list[Produced], list[ClientError]]:
+def _settled(outputs: Iterable[Output]) -> tuple[list[Produced], list[ClientError]]:
     """Return the outputs that hold still; one that changed while it was hashed gets a second chance."""
     produced: list[Produced] = []
     unsteady: list[ClientError] = []
@@ -102,14 +101,22 @@ def _file(one: Output) -> HashedFile:
     return HashedFile(one.path, one.digest.removeprefix("sha256:"), one.size, one.identity)
 
 
-def _list_only(outputs: Sequence[Output], recording: Recording) -> ClientError:
+def _list_only(outputs: Outputs, recording: Recording) -> ClientError:
     """Keep a list of the files, in the form that `sha256sum --check` reads, and say how to narrow."""
-    lines = (f"{one.digest.removeprefix('sha256:')}  {printable_name(one.name)}\n" for one in outputs)
-    written = "".join(lines).encode()
-    content = Content(len(written), lambda: io.BytesIO(written))
-    recording.keep_bytes(LISTING, content, hashlib.sha256(written).hexdigest())
+    # In a file: there may be a million.
+    with TemporaryDirectory(prefix="custody-") as folder:
+        path = f"{folder}/{LISTING}"
+        with open(path, "wb") as stream:  # noqa: PTH123 - text for the whole way
+            stream.writelines(map(_line, outputs))
+        written = hashed(path)
+        content = Content(written.size, lambda: open(path, "rb"))  # noqa: PTH123, SIM115 - whoever sends it closes it
+        recording.keep_bytes(LISTING, content, written.sha256)
     return ContentError(
         f"{len(outputs)} files were made or changed, more than the {MAX_OUTPUTS} that a step can have as outputs; "
         f"they are listed in the byproduct {LISTING}",
         hint="name what matters, for example --output 'dist/*.whl'",
     )
+
+
+def _line(one: Output) -> bytes:
+    return f"{one.digest.removeprefix('sha256:')}  {printable_name(one.name)}\n".encode()

@@ -11,7 +11,8 @@ from custody.capture.environment import child_environment, secret_values
 from custody.capture.errors import CaptureError
 from custody.capture.ignore import Ignore
 from custody.capture.names import wire_name
-from custody.capture.outputs import Selection, Snapshot, snapshot
+from custody.capture.outputs import Snapshot, snapshot
+from custody.capture.selection import Selection
 from custody.capture.statcache import StatCache, cache_file, wanted
 from custody.errors import ClientError, ContentError, MisuseError
 from custody.inputs import Consumed, consumed, merged
@@ -94,8 +95,8 @@ def look_around(plan: Plan, environ: Mapping[str, str]) -> Scene:
 def look_again(scene: Scene) -> Snapshot:
     """Capture what is there after the command, and remember the digests for the next time."""
     wants = None if scene.selection is None else scene.selection.wants
-    after = _snapshot(scene.root, scene.ignore, scene.cache, wants)
-    scene.cache.save(after.files.values())
+    after = _snapshot(scene.root, scene.ignore, scene.cache, wants, scene.before)
+    scene.cache.save(after.identities())
     return after
 
 
@@ -113,9 +114,15 @@ def _cache(plan: Plan, environ: Mapping[str, str]) -> StatCache:
     return StatCache.load(cache_file(plan.root, environ) if wanted(environ) else None)
 
 
-def _snapshot(root: str, ignore: Ignore, cache: StatCache, only: Callable[[str], bool] | None) -> Snapshot:
+def _snapshot(
+    root: str,
+    ignore: Ignore,
+    cache: StatCache,
+    only: Callable[[str], bool] | None,
+    before: Snapshot | None = None,
+) -> Snapshot:
     with bar("hashing") as advance:
-        return snapshot(root, ignore=ignore, cache=cache, only=only, progress=advance)
+        return snapshot(root, ignore=ignore, cache=cache, only=only, before=before, progress=advance)
 
 
 def _nothing(_name: str) -> bool:
