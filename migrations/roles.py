@@ -36,7 +36,8 @@ WRITES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "run": "INSERT",
             "step_input": "INSERT",
             "step_output": "INSERT, UPDATE",
-            "queue": "INSERT",
+            # UPDATE, because what is sent again while a worker reads it back has to be read back once more.
+            "queue": "INSERT, UPDATE",
             "tree": "INSERT, UPDATE",
             "tree_claim": "INSERT",
             "tree_sender": "INSERT",

@@ -18,7 +18,7 @@ from migrations.roles import PROCESSES, WRITES, differences, grant
 from tests.attacks.actors import begin, finish, put
 from tests.attacks.remains import query
 from tests.postgres import Cluster
-from tests.service import PUBLIC_URL, Service, a_service, reference
+from tests.service import PUBLIC_URL, Service, a_service, reference, sha256
 
 pytestmark = pytest.mark.slow
 
@@ -75,6 +75,24 @@ async def test_every_process_does_its_work_with_its_own_role(processes: dict[str
             page = (await client.get(one.url)).json()
             assert page["state"] == "signed", page
             assert len(page["attestations"]) == 1
+
+
+async def test_the_api_takes_bytes_again_that_no_worker_has_read_back(
+    processes: dict[str, Service],
+) -> None:
+    content = b"sent three times"
+    async with processes["api"].client() as client:
+        assert (await client.post("/v1/blobs/uploads", content=content)).status_code == 201
+        again = await client.post("/v1/blobs/uploads", content=content)
+        assert again.status_code == 200, again.text
+        blobs = processes["owner"].folder / "data" / "objects" / "projects" / "default" / "blobs"
+        path = next(blobs.rglob(sha256(content)))
+        path.chmod(0o600)
+        path.write_bytes(b"damaged")
+        mended = await client.post("/v1/blobs/uploads", content=content)
+        assert mended.status_code == 200, mended.text
+        assert path.read_bytes() == content
+        assert await processes["worker"].read_back() == 1
 
 
 async def test_the_api_cannot_change_what_is_sealed_nor_write_attestations(
