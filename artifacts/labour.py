@@ -75,7 +75,7 @@ class Labourer:
             try:
                 busy = await self.round()
             except Exception as error:  # the index may be away for a while
-                self.failed(Job(0, "", self.kind, "", 0), error)
+                self.failed(Job(0, "", self.kind, "", 0, self.owner), error)
                 busy = 0
             pause = _IDLE_FIRST if busy else min(pause * 1.5, _IDLE_MOST)
             if not busy:

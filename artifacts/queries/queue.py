@@ -26,6 +26,7 @@ class Job:
     kind: str
     topic: str
     attempt: int
+    owner: str
 
 
 async def enqueue(
@@ -79,7 +80,7 @@ async def take(
         sa.update(queue)
         .where(queue.c.id.in_(sa.select(free.c.id)))
         .values(owner=owner, lease_until=now + lease_ms, attempt=queue.c.attempt + 1)
-        .returning(queue.c.id, queue.c.project, queue.c.kind, queue.c.topic, queue.c.attempt)
+        .returning(queue.c.id, queue.c.project, queue.c.kind, queue.c.topic, queue.c.attempt, queue.c.owner)
     )
     return [Job(*row) for row in taken]
 
@@ -100,7 +101,7 @@ def _leased(job: Job) -> sa.ColumnElement[bool]:
     """The row of `job`, while its lease counts.
 
     All of it is compared: SQLite gives the id of a finished job to the next one, whose first
-    attempt a late worker would otherwise take for its own.
+    attempt a late worker would otherwise take for its own; the next one may even be about the same.
     """
     columns = queue.c
     return sa.and_(
@@ -109,6 +110,7 @@ def _leased(job: Job) -> sa.ColumnElement[bool]:
         columns.project == job.project,
         columns.kind == job.kind,
         columns.topic == job.topic,
+        columns.owner == job.owner,
     )
 
 
@@ -121,9 +123,7 @@ async def postpone(connection: AsyncConnection, job: Job, *, until: int) -> None
 
 async def renew(connection: AsyncConnection, job: Job, *, until: int) -> bool:
     """Keep `job` longer; False where it was lost meanwhile."""
-    kept = await connection.execute(
-        sa.update(queue).where(queue.c.id == job.id, queue.c.attempt == job.attempt).values(lease_until=until)
-    )
+    kept = await connection.execute(sa.update(queue).where(_leased(job)).values(lease_until=until))
     return kept.rowcount == 1
 
 

@@ -6,12 +6,13 @@ import hashlib
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from artifacts.clock import to_milliseconds
 from artifacts.content import HASH
 from artifacts.queries import queue
 from artifacts.queries.queue import Job
-from tests.service import Service
+from tests.service import Service, a_service
 
 CONTENT = b"what was sent"
 
@@ -50,3 +51,31 @@ async def test_sending_bytes_again_that_a_worker_vouches_for_asks_no_worker(
     assert await service.read_back() == 1
     await client.post("/v1/blobs/uploads", content=CONTENT)
     assert await taken(service) == []
+
+
+@pytest.mark.both_databases
+@pytest.mark.parametrize("topic", ["aa" * 32, "bb" * 32])
+async def test_a_late_worker_keeps_ends_and_postpones_no_job_but_its_own(
+    tmp_path: Path, index: str | None, topic: str
+) -> None:
+    """SQLite gives the id of a finished job to the next one, which may be about the same bytes."""
+
+    async def add(topic: str) -> None:
+        await queue.enqueue(connection, [("default", HASH, topic)], available_at=0)
+
+    async def take(owner: str, now: int) -> Job:
+        (job,) = await queue.take(connection, HASH, owner=owner, now=now, lease_ms=5, limit=1)
+        return job
+
+    async with a_service(tmp_path, index=index) as service, service.database.writing() as connection:
+        await add("aa" * 32)
+        late = await take("late", 10)
+        assert await queue.complete(connection, await take("quick", 20))
+        await add(topic)
+        current = await take("other", 30)
+        assert not await queue.renew(connection, late, until=99)
+        assert not await queue.holds(connection, late)
+        await queue.postpone(connection, late, until=99)
+        assert not await queue.complete(connection, late)
+        assert await queue.renew(connection, current, until=99)
+        assert await queue.complete(connection, current)
