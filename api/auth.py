@@ -13,6 +13,7 @@ from artifacts.clock import to_milliseconds
 from artifacts.errors import ForbiddenError, StepFinishedError, UnauthenticatedError
 from artifacts.queries import tokens
 from artifacts.recording import Target
+from artifacts.steps import step_sender
 
 _MAX_TOKEN: Final = 200
 _SCHEME = HTTPBearer(
@@ -33,7 +34,7 @@ class Caller:
     @property
     def sender(self) -> str:
         """Whose the bytes are that are sent: of the principal, or of one step of it."""
-        return f"{self.principal}/{self.step}" if self.step else self.principal
+        return step_sender(self.principal, self.step) if self.step else self.principal
 
 
 def parts(request: Request) -> Parts:

@@ -50,6 +50,11 @@ class Run:
     began_at: datetime
 
 
+def step_sender(principal: str, step: str) -> str:
+    """Whose the bytes are that the own token of `step` sends, which `principal` began."""
+    return f"{principal}/{step}"
+
+
 def checked_project(name: str) -> str:
     """Return `name` if it can name a project in keys and URLs.
 

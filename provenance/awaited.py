@@ -14,6 +14,7 @@ from artifacts.errors import AwaitingBytesError, EvidenceError
 from artifacts.queries.steps import StepRow
 from artifacts.queries.uploads import UploadRow, UploadState
 from artifacts.records import Record
+from artifacts.steps import step_sender
 from artifacts.storage.protocol import ObjectStore
 
 
@@ -26,8 +27,8 @@ def made_by(record: Record) -> list[Digest]:
 async def hold_for(store: ObjectStore, sent: Sequence[UploadRow], step: StepRow) -> None:
     """Let a step pass unless an upload of something it made is still being checked, or was refused.
 
-    A refused upload counts if whoever began the step began it since, and the right bytes
-    have not come by another way.
+    A refused upload counts if whoever began the step began it since, or the step's own token
+    did, and the right bytes have not come by another way.
 
     Raises:
         AwaitingBytesError: a worker still has to check an upload.
@@ -37,8 +38,9 @@ async def hold_for(store: ObjectStore, sent: Sequence[UploadRow], step: StepRow)
         if upload.state is UploadState.CHECKING:
             digest = str(upload.digest)
             raise AwaitingBytesError("awaiting bytes: a worker still has to check an upload", digest=digest)
+    senders = (step.principal, step_sender(step.principal, step.id))
     for upload in sent:
-        own = upload.principal == step.principal and upload.began_at >= step.began_at
+        own = upload.principal in senders and upload.began_at >= step.began_at
         if own and upload.state is UploadState.REFUSED and not await _is_here(store, upload):
             raise EvidenceError("what was uploaded does not match its digest", digest=str(upload.digest))
 

@@ -142,6 +142,30 @@ async def test_an_upload_that_is_not_right_makes_nobody_an_observer(
     assert (await labels(service, client, step))["custody_role"] == "reported"
 
 
+@pytest.mark.parametrize("own_token", [True, False])
+async def test_a_step_is_refused_for_wrong_bytes_that_it_sent_itself(
+    service: Service, client: httpx2.AsyncClient, own_token: bool
+) -> None:
+    """Whichever of its tokens sent them, and nobody else's step is."""
+    content, step, other = b"promised", await begin(client), await begin(client)
+    body = {"outputs": [{"name": "model", "digest": {"sha256": sha256(content)}}]}
+    async with service.client(step.token if own_token else TOKENS["default"]) as sender:
+        url = await announced(sender, content)
+        assert (await sender.put(f"{url}/parts/1", content=b"x" * len(content))).status_code == 201
+        assert_problem(await sender.post(f"{url}/complete"), 422, "digest-mismatch", hint=True)
+        assert (await sender.post(f"{step.url}/outputs", json=body)).status_code == 200
+        await finish(sender, step)
+    async with service.client(other.token) as neighbour:
+        assert (await neighbour.post(f"{other.url}/outputs", json=body)).status_code == 200
+        await finish(neighbour, other)
+    await service.sign()
+    page = (await client.get(step.url)).json()
+    assert (page["state"], page["attestations"]) == ("refused", [])
+    # What the project's token sends counts for each step that it began.
+    theirs = (await client.get(other.url)).json()
+    assert theirs["state"] == ("signed" if own_token else "refused")
+
+
 async def test_an_upload_belongs_to_who_announced_it(service: Service, client: httpx2.AsyncClient) -> None:
     mine, other = await begin(client), await begin(client)
     async with service.client(other.token) as neighbour:

@@ -42,6 +42,8 @@ REFUSED = UploadRow(
     [
         [],
         [replace(REFUSED, principal="token:2")],
+        [replace(REFUSED, principal="token:1/01K00000000000000000000009")],
+        [replace(REFUSED, principal=f"token:2/{STEP.id}")],
         [replace(REFUSED, began_at=99)],
         [replace(REFUSED, state=UploadState.OPEN)],
         [replace(REFUSED, state=UploadState.PRESENT)],
@@ -53,12 +55,15 @@ async def test_uploads_of_others_and_of_earlier_days_hold_nothing_up(
     await hold_for(DirectoryStore(tmp_path), sent, STEP)
 
 
-async def test_a_wrong_upload_refuses_unless_the_right_bytes_came_later(tmp_path: Path) -> None:
-    store = DirectoryStore(tmp_path)
+@pytest.mark.parametrize("principal", ["token:1", f"token:1/{STEP.id}"])
+async def test_a_wrong_upload_refuses_unless_the_right_bytes_came_later(
+    tmp_path: Path, principal: str
+) -> None:
+    store, sent = DirectoryStore(tmp_path), [replace(REFUSED, principal=principal)]
     with pytest.raises(EvidenceError):
-        await hold_for(store, [REFUSED], STEP)
+        await hold_for(store, sent, STEP)
     await store.put(layout.blob("default", Digest.of(CONTENT)), CONTENT)
-    await hold_for(store, [REFUSED], STEP)
+    await hold_for(store, sent, STEP)
 
 
 async def test_whoever_uploads_a_check_under_way_is_waited_for(tmp_path: Path) -> None:
