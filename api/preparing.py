@@ -50,8 +50,8 @@ async def prepare(settings: Settings) -> None:
     digest = tokens.hashed(secret)
     row = TokenRow(new_ulid(now), DEFAULT_PROJECT, "first")
     async with database.reading() as connection:
-        known = await tokens.find_token(connection, digest)
-    if known is None:
+        known = await tokens.is_token(connection, digest)
+    if not known:  # one that was revoked is known: to journal it anew at each start would change nothing
         await Tokens(database, store, clock, wiring.open_seal(settings)).issue(row, digest=digest)
     await database.close()
 

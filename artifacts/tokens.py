@@ -10,6 +10,7 @@ from artifacts.db import Database
 from artifacts.digest import Digest
 from artifacts.identifiers import new_ulid
 from artifacts.queries import reindexed_facts, tokens
+from artifacts.queries.reindexed_facts import RevocationFact
 from artifacts.queries.tokens import TokenRow
 from artifacts.seal import Seal
 from artifacts.storage.protocol import ObjectStore
@@ -34,10 +35,18 @@ class Tokens:
             await tokens.add_token(connection, row, digest=digest, at=at)
 
     async def revoke(self, project: str, id_: str) -> None:
-        """Let nobody use the token any more, also when the index is filled again."""
-        at = await self._journal(project, {"fact": "revocation", "token": id_})
+        """Let nobody use the token any more, also when the index is filled again.
+
+        The journal may have the secret under another id too, of a start that was killed
+        before the index knew it; so the revocation names the secret by its hash as well.
+        """
+        async with self.database.reading() as connection:
+            digest = await tokens.digest_of(connection, project, id_)
+        fact = {"fact": "revocation", "token": id_}
+        at = await self._journal(project, fact if digest is None else {**fact, "sha256": digest.hex()})
         async with self.database.writing() as connection:
-            await reindexed_facts.revoke_tokens(connection, project, [(id_, at)])
+            revoked = RevocationFact(project, id_, digest, at)
+            await reindexed_facts.revoke_tokens(connection, [revoked])
 
     async def _journal(self, project: str, fact: dict[str, str]) -> int:
         now = self.clock.now()

@@ -29,6 +29,20 @@ class TokenFact:
 
 
 @dataclass(frozen=True, slots=True)
+class RevocationFact:
+    """A token that was revoked: its id, and the hash of its secret where that is known.
+
+    A secret may have been journaled under several ids, of which the index has one; the hash
+    finds it under whichever.
+    """
+
+    project: str
+    id: str
+    digest: bytes | None
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunFact:
     """A run as the journal tells of it; `found_by` is the name by which others find it."""
 
@@ -52,7 +66,7 @@ class ReceiptFact:
 
 
 async def add_tokens(connection: AsyncConnection, facts: Sequence[TokenFact]) -> None:
-    """Make tokens known; one that is revoked stays so."""
+    """Make tokens known, each secret under its oldest id; one that is revoked stays so."""
     for fact in facts:
         row = {
             "id": fact.id,
@@ -63,17 +77,20 @@ async def add_tokens(connection: AsyncConnection, facts: Sequence[TokenFact]) ->
         }
         if not await insert_one(connection, token, row):
             # The secret was journaled before under an older id: the principals of records have that.
-            older = sa.and_(token.c.hash == fact.digest, token.c.created_at > fact.at)
+            # Of two of one moment it is the smaller, in whatever order they are read.
+            at_once = sa.and_(token.c.created_at == fact.at, token.c.id > fact.id)
+            older = sa.and_(token.c.hash == fact.digest, sa.or_(token.c.created_at > fact.at, at_once))
             await connection.execute(sa.update(token).where(older).values(id=fact.id, created_at=fact.at))
 
 
-async def revoke_tokens(
-    connection: AsyncConnection, project: str, revoked: Sequence[tuple[str, int]]
-) -> None:
-    """Revoke tokens by id; the first revocation counts."""
-    for id_, at in revoked:
-        mine = sa.and_(token.c.project == project, token.c.id == id_, token.c.revoked_at.is_(None))
-        await connection.execute(sa.update(token).where(mine).values(revoked_at=at))
+async def revoke_tokens(connection: AsyncConnection, revoked: Sequence[RevocationFact]) -> None:
+    """Revoke tokens, by id and by hash; the first revocation counts."""
+    for fact in revoked:
+        named = token.c.id == fact.id
+        if fact.digest is not None:
+            named = sa.or_(named, token.c.hash == fact.digest)
+        mine = sa.and_(token.c.project == fact.project, named, token.c.revoked_at.is_(None))
+        await connection.execute(sa.update(token).where(mine).values(revoked_at=fact.at))
 
 
 async def add_runs(connection: AsyncConnection, facts: Sequence[RunFact]) -> list[RunFact]:

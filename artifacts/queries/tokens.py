@@ -77,6 +77,18 @@ async def find_token(connection: AsyncConnection, digest: bytes) -> TokenRow | N
     return (await find_tokens(connection, [digest])).get(digest)
 
 
+async def is_token(connection: AsyncConnection, digest: bytes) -> bool:
+    """Whether there is a project token with this hash, revoked or not."""
+    return await connection.scalar(sa.select(sa.literal(1)).where(token.c.hash == digest)) is not None
+
+
+async def digest_of(connection: AsyncConnection, project_: str, id_: str) -> bytes | None:
+    """The hash of the token with this id, revoked or not."""
+    mine = sa.and_(token.c.project == project_, token.c.id == id_)
+    found: bytes | None = await connection.scalar(sa.select(token.c.hash).where(mine))
+    return found
+
+
 async def find_step_token(connection: AsyncConnection, digest: bytes) -> StepTokenRow | None:
     """The step whose token has this hash; nobody where two claim it, since hashes are chosen freely."""
     found = await connection.execute(

@@ -7,7 +7,7 @@ seal it counts where the operator says so.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -18,7 +18,7 @@ from artifacts.errors import CustodyError, InvalidInputError
 from artifacts.identifiers import checked_ulid
 from artifacts.named_keys import Named
 from artifacts.queries import reindexed_facts, reindexing
-from artifacts.queries.reindexed_facts import RunFact, TokenFact
+from artifacts.queries.reindexed_facts import RevocationFact, RunFact, TokenFact
 from artifacts.record_rows import RecordRows, moment
 from artifacts.strict_json import loads
 from artifacts.wire import ReferenceBody, Wire, reference_members
@@ -52,6 +52,7 @@ class _Token(Wire):
 class _Revocation(Wire):
     fact: Literal["revocation"]
     token: str
+    sha256: str | None = None
     recorded_at: str
 
 
@@ -66,7 +67,7 @@ class Facts:
     project: str
     tokens: list[TokenFact] = field(default_factory=list)
     runs: list[RunFact] = field(default_factory=list)
-    revoked: list[tuple[str, int]] = field(default_factory=list)
+    revoked: list[RevocationFact] = field(default_factory=list)
     references: list[tuple[ReferenceBody, int]] = field(default_factory=list)
 
     def add(self, line: bytes) -> None:
@@ -89,7 +90,8 @@ class Facts:
                     RunFact(self.project, checked_ulid(fact.id), fact.name, found_by, fact.principal, at)
                 )
             case _Revocation():
-                self.revoked.append((checked_ulid(fact.token), at))
+                digest = None if fact.sha256 is None else Digest("sha256", fact.sha256).raw
+                self.revoked.append(RevocationFact(self.project, checked_ulid(fact.token), digest, at))
             case _:
                 fact.reference.to_ref()
                 self.references.append((fact.reference, at))
@@ -116,6 +118,26 @@ def facts_of(named: Named, content: bytes) -> Facts:
     except CustodyError as error:
         raise InvalidInputError(error.message) from error
     return facts
+
+
+@dataclass(slots=True)
+class Revocations:
+    """What was revoked, and the secrets of all ids: a line that has no hash is resolved by them."""
+
+    revoked: list[RevocationFact] = field(default_factory=list)
+    _secrets: dict[tuple[str, str], bytes] = field(default_factory=dict)
+
+    def add(self, facts: Facts) -> None:
+        """Take in what one journal file tells."""
+        self.revoked += facts.revoked
+        self._secrets.update({(one.project, one.id): one.digest for one in facts.tokens})
+
+    def resolved(self) -> list[RevocationFact]:
+        """All revocations, with the hash wherever a line of the journal tells it."""
+        return [
+            one if one.digest else replace(one, digest=self._secrets.get((one.project, one.id)))
+            for one in self.revoked
+        ]
 
 
 async def file_facts(database: Database, files: Sequence[Facts], *, now: int) -> list[RunFact]:

@@ -31,7 +31,7 @@ from artifacts.sealing import SIGN
 from artifacts.storage.protocol import Listed, ObjectStore
 from provenance.keys import PublicKey
 from provenance.reindex import journal, statements
-from provenance.reindex.journal import Facts
+from provenance.reindex.journal import Facts, Revocations
 from provenance.reindex.reading import abreast, chunked, lying
 from provenance.reindex.receipts import receipted
 from provenance.reindex.records import Judge, Segment
@@ -69,7 +69,7 @@ class Reindexer:
     """Records, blobs and links of one transaction."""
     report: Report = field(default_factory=Report)
     _later_runs: list[RunFact] = field(default_factory=list)
-    _revoked: list[tuple[str, list[tuple[str, int]]]] = field(default_factory=list)
+    _revocations: Revocations = field(default_factory=Revocations)
 
     async def run(self) -> Report:
         """Do all of it, and return what was found."""
@@ -111,7 +111,8 @@ class Reindexer:
     async def _facts(self, found: Survey) -> None:
         async for facts in abreast(chunked(_each(found.journal)), self._read_facts):
             self._later_runs += await journal.file_facts(self.database, facts, now=self._now)
-            self._revoked += [(one.project, one.revoked) for one in facts if one.revoked]
+            for one in facts:
+                self._revocations.add(one)
             self.report.counts["tokens"] += sum(len(one.tokens) for one in facts)
             self.report.counts["runs"] += sum(len(one.runs) for one in facts)
             self.report.counts["references"] += sum(len(one.references) for one in facts)
@@ -254,12 +255,12 @@ class Reindexer:
             self.told("trees", number)
 
     async def _end(self, found: Survey, evidence: Evidence) -> None:
+        revoked = self._revocations.resolved()
+        self.report.counts["revocations"] += len(revoked)
         async with self.database.writing() as connection:
             for fact in self._later_runs:
                 await reindexed_facts.give_name(connection, fact)
-            for project, revoked in self._revoked:
-                await reindexed_facts.revoke_tokens(connection, project, revoked)
-                self.report.counts["revocations"] += len(revoked)
+            await reindexed_facts.revoke_tokens(connection, revoked)
         for record, seen in evidence.by_record.items():
             if record not in evidence.filed:
                 name = str(Digest.sha256(seen[0].stated.digest))

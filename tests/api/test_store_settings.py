@@ -9,13 +9,16 @@ from pydantic import SecretStr, ValidationError
 
 from api.commands.options import environment_of
 from api.prepared import is_prepared
-from api.preparing import prepare
+from api.preparing import first_token, prepare
 from api.settings import Settings
-from api.wiring import open_store
+from api.wiring import open_database, open_seal, open_store
+from artifacts.clock import SystemClock
 from artifacts.errors import InvalidInputError
 from artifacts.layout import Key
+from artifacts.queries import tokens
 from artifacts.storage.directory import DirectoryStore
 from artifacts.storage.s3_store import S3Store
+from artifacts.tokens import Tokens
 from tests.fakes.s3.server import ACCESS_KEY, BUCKET, SECRET_KEY, a_fake_s3
 
 
@@ -85,6 +88,21 @@ async def test_a_folder_with_signs_of_its_own_holds_the_index(tmp_path: Path) ->
     await prepare(settings)
     assert is_prepared(settings)
     assert (settings.data / "index" / "custody.db").exists()
+
+
+async def test_a_start_with_a_revoked_first_token_journals_nothing(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    await prepare(settings)
+    database, store = open_database(settings), open_store(settings)
+    async with database.reading() as connection:
+        first = await tokens.find_token(connection, tokens.hashed(first_token(settings.token_file)))
+    assert first is not None
+    await Tokens(database, store, SystemClock(), open_seal(settings)).revoke("default", first.id)
+    await database.close()
+    before = sorted((tmp_path / "objects").rglob("*.ndjson"))
+    await prepare(settings)
+    assert sorted((tmp_path / "objects").rglob("*.ndjson")) == before
+    assert len(before) == 2
 
 
 def test_a_scheme_that_nothing_knows_is_told(tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from artifacts.errors import EvidenceError
+from artifacts.queries import reindexed_facts, tokens
+from artifacts.queries.reindexed_facts import TokenFact
 from artifacts.tokens import Tokens
 from provenance.reindex.ahead import Ahead
 from tests.attacks.actors import begin, built, finish, put
@@ -139,6 +141,68 @@ async def test_a_revoked_token_stays_revoked(service: Service, fresh: Service) -
             assert (await client.get("/v1/artifacts?name=x")).status_code == 401
         async with every.client() as client:
             assert (await client.get("/v1/artifacts?name=x")).status_code == 200
+
+
+YOUNGER, OLDER = f"01K{1:023d}", f"01J{0:023d}"
+
+
+async def journaled_twice(service: Service) -> Tokens:
+    """Write of the token of `other` as a start does that is killed before the index knows, then another."""
+    issuing = Tokens(service.database, service.store, service.clock, service.seal)
+    fact = {"fact": "token", "id": OLDER, "project": "other", "label": "test"}
+    await issuing._journal("other", {**fact, "sha256": tokens.hashed(TOKENS["other"]).hex()})
+    service.clock.advance(1)
+    await journal_tokens(service)
+    return issuing
+
+
+async def test_a_secret_that_was_journaled_under_two_ids_stays_revoked(
+    service: Service, fresh: Service
+) -> None:
+    issuing = await journaled_twice(service)
+    await issuing.revoke("other", YOUNGER)
+    await reindex(fresh)
+    for every in (service, fresh):
+        async with every.client(TOKENS["other"]) as client:
+            assert (await client.get("/v1/artifacts?name=x")).status_code == 401
+        async with every.client() as client:
+            assert (await client.get("/v1/artifacts?name=x")).status_code == 200
+
+
+async def test_a_revocation_without_a_hash_is_resolved_by_the_tokens_of_its_id(
+    service: Service, fresh: Service
+) -> None:
+    issuing = await journaled_twice(service)
+    await issuing._journal("other", {"fact": "revocation", "token": YOUNGER})
+    await issuing._journal("default", {"fact": "revocation", "token": YOUNGER})  # of another project: nothing
+    report = await reindex(fresh)
+    assert report.counts["revocations"] == 2
+    async with fresh.client(TOKENS["other"]) as client:
+        assert (await client.get("/v1/artifacts?name=x")).status_code == 401
+    async with fresh.client() as client:
+        assert (await client.get("/v1/artifacts?name=x")).status_code == 200
+
+
+async def test_a_revocation_by_hash_needs_no_line_of_that_id(service: Service, fresh: Service) -> None:
+    issuing = await journaled_twice(service)
+    line = {"fact": "revocation", "token": f"01K{7:023d}", "sha256": tokens.hashed(TOKENS["other"]).hex()}
+    await issuing._journal("other", line)
+    await reindex(fresh)
+    async with fresh.client(TOKENS["other"]) as client:
+        assert (await client.get("/v1/artifacts?name=x")).status_code == 401
+
+
+@pytest.mark.parametrize("ids", [("01A", "01B"), ("01B", "01A")])
+async def test_of_two_ids_of_one_moment_a_secret_has_the_smaller(
+    fresh: Service, ids: tuple[str, str]
+) -> None:
+    facts = [TokenFact("other", f"{id_}{0:023d}", "test", tokens.hashed("cpt_new"), at=1) for id_ in ids]
+    async with fresh.database.writing() as connection:
+        await tokens.ensure_project(connection, "other", at=1)
+        await reindexed_facts.add_tokens(connection, facts)
+        found = await tokens.find_token(connection, tokens.hashed("cpt_new"))
+    assert found is not None
+    assert found.id == f"01A{0:023d}"
 
 
 async def test_of_two_runs_of_one_name_the_one_with_steps_is_found(service: Service, fresh: Service) -> None:
