@@ -118,7 +118,9 @@ class Content:
                     hint="custody-server doctor says more about the store",
                     digest=str(staged.digest),
                 )
-        return size is not None and not await self._confirmed(project, staged.digest)
+        confirmed = await self._confirmed(project, staged.digest)
+        # Where nothing lay, nobody need look again, unless damage was told of what lay there once.
+        return confirmed is False or (confirmed is None and size is not None)
 
     async def _holds(self, key: Key, digest: Digest) -> bool:
         for _ in range(_LOOKS):
@@ -127,15 +129,15 @@ class Content:
                 return (await self._hashed(key))[0] == digest
         return False
 
-    async def _confirmed(self, project: str, digest: Digest) -> bool:
-        """Whether a worker says that the bytes are right; if it says they are damaged, it is unsaid.
+    async def _confirmed(self, project: str, digest: Digest) -> bool | None:
+        """Whether a worker says that the bytes are right, None if it says nothing; of damage it is unsaid.
 
         The signer waits then, until a worker has looked again, instead of refusing.
         """
         with contextlib.suppress(CorruptedError):
             receipt = await receipts.read(self._store, project, digest, kind=receipts.WORKER)
             if receipt is None or receipt.holds:
-                return receipt is not None
+                return None if receipt is None else True
         await self._store.delete(layout.receipt(project, digest, receipts.WORKER))
         return False
 

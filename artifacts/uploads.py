@@ -239,7 +239,7 @@ class Joiner:
             await self._store.discard(staged)
             return  # to read back what is served is the worker's task, and its job is queued
         try:
-            await self._content.publish(row.project, staged)  # 3
+            again = await self._content.publish(row.project, staged)  # 3
         except CorruptedError as error:
             await self._refuse(row, error.message, parts)
             return
@@ -250,12 +250,13 @@ class Joiner:
                 if not row.by_step:  # what a step sends is an artifact once the step names it
                     ref = ArtifactRef(DigestSet.only(row.digest))
                     await facts.record_refs(connection, [(row.project, ref)], at=self._now())
-                await self._note(connection, receipt)
+                await self._note(connection, receipt, again=again)
         await self._clear(parts)
 
-    async def _note(self, connection: AsyncConnection, receipt: Receipt) -> None:
+    async def _note(self, connection: AsyncConnection, receipt: Receipt, *, again: bool) -> None:
         if receipt.kind == receipts.API:
-            await self._content.note(connection, receipt.project, Received(receipt.digest, receipt.size))
+            received = Received(receipt.digest, receipt.size, again)
+            await self._content.note(connection, receipt.project, received)
             return
         await receipt_queries.add_receipt(
             connection,

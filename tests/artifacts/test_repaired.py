@@ -13,16 +13,43 @@ from artifacts.content import HASH
 from artifacts.queries import queue
 from artifacts.queries.queue import Job
 from tests.service import Service, a_service
+from tests.trees.shapes import Tree, file, send, upload
 
 CONTENT = b"what was sent"
+LARGE = b"large" * 300_000
 
 
-def damage(folder: Path) -> None:
-    """Write other bytes where `CONTENT` lies."""
-    name = hashlib.sha256(CONTENT).hexdigest()
+STEP = "/v1/steps/01K5AAAAAAAAAAAAAAAAAAAAAA"
+
+
+def damage(folder: Path, content: bytes = CONTENT) -> Path:
+    """Write other bytes where `content` lies; return where that is."""
+    name = hashlib.sha256(content).hexdigest()
     path = next((folder / "data/objects/projects/default/blobs").rglob(name))
     path.chmod(0o600)
     path.write_bytes(b"damaged")
+    return path
+
+
+async def begin(client: httpx2.AsyncClient) -> None:
+    """Begin a step that makes `CONTENT`."""
+    await client.post("/v1/steps", json={"id": STEP[-26:], "name": "x", "token_sha256": "0" * 64})
+    assert (await client.put(f"{STEP}/outputs/it", content=CONTENT)).status_code == 201
+
+
+async def state(client: httpx2.AsyncClient, url: str = STEP) -> str:
+    """What became of a step or a tree."""
+    told: str = (await client.get(url)).json()["state"]
+    return told
+
+
+async def send_in_parts(client: httpx2.AsyncClient) -> None:
+    """Send `CONTENT` as a resumable upload."""
+    body = {"size": len(CONTENT), "digest": f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"}
+    told = (await client.post("/v1/blobs/uploads?resumable=1", json=body)).json()
+    url = f"/v1/blobs/uploads/{told['upload']}"
+    assert (await client.put(f"{url}/parts/1", content=CONTENT)).status_code == 201
+    assert (await client.post(f"{url}/complete")).json()["state"] == "present"
 
 
 async def taken(service: Service) -> list[Job]:
@@ -79,3 +106,36 @@ async def test_a_late_worker_keeps_ends_and_postpones_no_job_but_its_own(
         assert not await queue.complete(connection, late)
         assert await queue.renew(connection, current, until=99)
         assert await queue.complete(connection, current)
+
+
+@pytest.mark.parametrize("in_parts", [False, True])
+async def test_good_bytes_in_the_place_of_damaged_ones_that_were_removed_are_read_back_and_signed(
+    service: Service, client: httpx2.AsyncClient, in_parts: bool
+) -> None:
+    await begin(client)
+    path = damage(service.folder)
+    assert await service.read_back() == 1
+    path.unlink()
+    await (send_in_parts(client) if in_parts else upload(client, CONTENT))
+    await client.post(f"{STEP}/finish", json={"outcome": "succeeded"})
+    assert await service.read_back() == 1, "a worker had told of damage"
+    await service.sign()
+    assert await state(client) == "signed"
+
+
+async def test_a_tree_with_a_large_file_that_was_damaged_and_removed_is_present_once_it_is_sent_again(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    tree = Tree([file("model.bin", LARGE)])
+    await upload(client, LARGE)
+    path = damage(service.folder, LARGE)
+    await service.read_back()
+    path.unlink()
+    await upload(client, LARGE)
+    await send(client, tree)
+    await service.check_trees()
+    assert await state(client, tree.url) == "checking"
+    await service.read_back()
+    service.clock.advance(1)
+    await service.check_trees()
+    assert await state(client, tree.url) == "present"

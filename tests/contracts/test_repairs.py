@@ -175,3 +175,20 @@ async def test_a_receipt_that_is_none_is_written_again(store: ObjectStore, tmp_p
         await receipts.read(store, "default", digest, kind=receipts.WORKER)
     await content.read_back("default", digest)
     assert await receipts.read(store, "default", digest, kind=receipts.WORKER) is not None
+
+
+@pytest.mark.parametrize("told", [None, b"bad", b"good"])
+async def test_a_word_of_damage_does_not_outlive_the_bytes_it_was_about(
+    store: ObjectStore, tmp_path: Path, told: bytes | None
+) -> None:
+    """An operator removed what was damaged, and the good bytes are sent again."""
+    content, digest = content_of(store, tmp_path), Digest.of(b"good")
+    key = layout.blob("default", digest)
+    if told is not None:
+        await store.put(key, told)
+        await content.read_back("default", digest)
+        await store.delete(key)
+    received = await content.receive("default", chunks(b"good"), declared=None)
+    assert received.again == (told == b"bad"), "a worker has to look again where damage was unsaid"
+    receipt = await receipts.read(store, "default", digest, kind=receipts.WORKER)
+    assert receipt == (Receipt("default", receipts.WORKER, digest, 4, digest) if told == b"good" else None)
