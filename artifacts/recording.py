@@ -22,7 +22,7 @@ from artifacts.queries.products import ProductRow
 from artifacts.queries.steps import StepRow
 from artifacts.refs import ArtifactRef
 from artifacts.seal import Seal
-from artifacts.steps import Role, Run, StepState
+from artifacts.steps import Role, Run, StepState, check_joins
 from artifacts.storage.protocol import ObjectStore
 from artifacts.wire import canonical, reference_members
 
@@ -153,9 +153,10 @@ class Recorder:
     async def _run_for(self, connection: AsyncConnection, beginning: Beginning, *, at: datetime) -> None:
         if beginning.run is None:
             own = Run(beginning.step, beginning.project, beginning.name, beginning.principal, at)
-            await steps.begin_run(connection, own, found_by=None)
-            return
-        found = await steps.find_run(connection, beginning.project, id_=beginning.run)
+            if await steps.begin_run(connection, own, found_by=None):
+                return
+        # A step without a run joins the one that has its id, and only its own principal's.
+        found = await steps.find_run(connection, beginning.project, id_=beginning.run or beginning.step)
         if found is None:
             raise NotFoundError("there is no such run", hint="POST /v1/runs begins one", run=beginning.run)
         _own(found, beginning.principal)
@@ -315,10 +316,7 @@ async def _received(
 
 
 def _own(found: Run, principal: str) -> Run:
-    if found.principal != principal:
-        raise ConflictError(
-            "that run belongs to somebody else", hint="a run is joined only by who began it", run=found.id
-        )
+    check_joins(principal, found.id, begun_by=found.principal)
     return found
 
 

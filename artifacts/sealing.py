@@ -34,7 +34,7 @@ from artifacts.queries.whole import Taken
 from artifacts.reads import StepPage
 from artifacts.record_lines import line_of
 from artifacts.seal import Seal
-from artifacts.steps import StepState
+from artifacts.steps import StepState, check_joins
 from artifacts.storage.protocol import ObjectStore
 from artifacts.whole import WholeStep
 from artifacts.wire import FinishBody
@@ -74,6 +74,8 @@ class _Known:
 
     rows: dict[tuple[str, str], StepRow] = field(default_factory=dict)
     touched: dict[tuple[str, str], Touched] = field(default_factory=dict)
+    runs: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Who began the runs that have the id of a step nobody knows."""
 
     @property
     def many(self) -> bool:
@@ -126,7 +128,8 @@ class Sealer:
             known = await _known(connection, requests)
             batch = _Batch(known, self._clock.now(), await _undurable(connection, known))
             answers = await aside_if(many or known.many, batch.answers, requests)
-            await whole_queries.record(connection, batch.taken, at=to_milliseconds(batch.at))
+            at = to_milliseconds(batch.at)
+            await whole_queries.record(connection, batch.taken, runs=known.runs, at=at)
             await sealing.decide(connection, batch.decisions)
             for project, group in _by_project(batch.decided()):
                 with patiently(many or known.many):
@@ -205,6 +208,9 @@ class _Batch:
             return self._finish(request, row)
         if not isinstance(request, WholeStep):
             raise NotFoundError("there is no such step", step=request.step)
+        began = self.known.runs.get((request.project, request.step))
+        if request.run is None and began is not None:
+            check_joins(request.principal, request.step, begun_by=began)
         taken = Taken.of(request, at=to_milliseconds(self.at))
         self.taken.append((taken, self._close(request, taken.row, taken.touched())))
         return True
@@ -257,6 +263,8 @@ async def _known(connection: AsyncConnection, requests: Sequence[Finish | WholeS
         rows = await steps.find_steps(connection, project, ids)
         still_open = [id_ for id_, row in rows.items() if row.state == StepState.OPEN]
         touched = await products.touched_by(connection, project, still_open)
+        runs = await steps.who_began(connection, project, [id_ for id_ in ids if id_ not in rows])
+        known.runs.update(((project, id_), who) for id_, who in runs.items())
         known.rows.update(((project, id_), row) for id_, row in rows.items())
         known.touched.update(((project, id_), what) for id_, what in touched.items())
     return known

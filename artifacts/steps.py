@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from artifacts.errors import InvalidInputError
+from artifacts.errors import ConflictError, InvalidInputError
 
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -48,6 +48,18 @@ class Run:
     name: str
     principal: str
     began_at: datetime
+
+
+def check_joins(principal: str, run: str, *, begun_by: str) -> None:
+    """Return if `principal` may add to a run that `begun_by` has begun.
+
+    Raises:
+        ConflictError: they are two.
+    """
+    if principal != begun_by:
+        raise ConflictError(
+            "that run belongs to somebody else", hint="a run is joined only by who began it", run=run
+        )
 
 
 def step_sender(principal: str, step: str) -> str:

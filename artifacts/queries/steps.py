@@ -74,6 +74,17 @@ async def find_run(
     return Run(row.id, row.project, row.name, row.principal, from_milliseconds(row.began_at)) if row else None
 
 
+_RUNS = sa.select(run.c.id, run.c.principal).where(
+    run.c.project == sa.bindparam("project"), run.c.id.in_(sa.bindparam("ids", expanding=True))
+)
+
+
+async def who_began(connection: AsyncConnection, project: str, ids: Sequence[str]) -> dict[str, str]:
+    """The principals of those of the runs `ids` that `project` has."""
+    found = await connection.execute(_RUNS, {"project": project, "ids": ids})
+    return {row.id: row.principal for row in found}
+
+
 async def begin_step(connection: AsyncConnection, new: StepRow) -> bool:
     """Remember a step that begins; return whether it was new."""
     row = {name: getattr(new, name) for name in StepRow.__dataclass_fields__}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -46,15 +46,23 @@ class Taken:
         )
 
 
-async def record(connection: AsyncConnection, taken: Sequence[tuple[Taken, Decision]], *, at: int) -> None:
+async def record(
+    connection: AsyncConnection,
+    taken: Sequence[tuple[Taken, Decision]],
+    *,
+    runs: Container[tuple[str, str]],
+    at: int,
+) -> None:
     """Insert references, runs, inputs and outputs of steps, and the steps themselves as decided.
 
-    A step whose id is known by now fails the transaction: somebody was faster.
+    A step whose id is known by now, or that of a run beyond `runs`, fails the transaction:
+    somebody was faster, and whose the run is has to be looked at.
     """
     wholes = [one.whole for one, _ in taken]
     refs = [(whole.project, ref) for whole in wholes for ref in whole.references()]
     await facts.record_refs(connection, refs, at=at)
-    await insert_new(connection, run, [_run(whole, at) for whole in wholes if whole.run is None])
+    alone = [whole for whole in wholes if whole.run is None and (whole.project, whole.step) not in runs]
+    await run_for_each(connection, _BEGUN, [_run(whole, at) for whole in alone])
     await run_for_each(connection, _DECIDED, [_decided(*one) for one in taken])
     for project in sorted({whole.project for whole in wholes}):
         mine = [whole.step for whole in wholes if whole.project == project]
@@ -97,6 +105,10 @@ def _row(whole: WholeStep, at: int) -> StepRow:
         record_digest=None,
     )
 
+
+_BEGUN = sa.insert(run).values(
+    {name: sa.bindparam(name) for name in ("id", "project", "name", "principal", "began_at")}
+)
 
 _DECIDED = sa.insert(step).values(
     {

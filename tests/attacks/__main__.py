@@ -29,6 +29,7 @@ FROM: Final[Mapping[str, tuple[str, ...]]] = {
     "test_idempotency_keys": ("a project token",),
     "test_limits": ("a project token", "the api's event loop"),
     "test_no_outbound_calls": ("a project token",),
+    "test_other_runs": ("a project token",),
     "test_other_tenants": ("a project token",),
     "test_path_tricks": ("a project token",),
     "test_planted_content": ("bucket or data directory",),
