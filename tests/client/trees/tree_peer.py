@@ -43,6 +43,10 @@ class Shelf:
     break_off: int = 0
     refer_to: str = ""
     """Where blobs are said to lie for who may be redirected; what is asked there has no token."""
+    torn: bool = False
+    """Whether the body of such an answer is no body at all."""
+    portal: bool = False
+    """Whether this is a page that lets nobody through: 200, to every question for a blob."""
     tokens: list[str] = field(default_factory=list)
     uploads: dict[str, Incoming] = field(default_factory=dict)
     outputs: list[dict[str, Any]] = field(default_factory=list)
@@ -99,7 +103,9 @@ class _Handler(BaseHTTPRequestHandler):
         hexes = parts[3].partition(":")[2]
         if shelf.refer_to and self.path.endswith("?redirect=1"):
             place = f"{shelf.refer_to}{self.path.partition('?')[0]}?signature=good"
-            self._send(b"", code=307, headers={"Location": place})
+            self._refer(place)
+        elif shelf.portal and parts[2] == "blobs":
+            self._send(b"<html>Please log in</html>" * 100_000)
         elif parts[3] == "uploads":
             self._send(json.dumps(shelf.uploads[parts[4]].page(parts[4])).encode())
         elif parts[2] == "blobs":
@@ -139,6 +145,17 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             tree = self.path.split("/")[3].partition(":")[2]
             self._send(json.dumps(shelf.propose(tree, json.loads(body)["packs"])).encode())
+
+    def _refer(self, place: str) -> None:
+        if not self.server.shelf.torn:
+            self._send(b"", code=307, headers={"Location": place})
+            return
+        self.send_response(307)
+        self.send_header("Location", place)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"no length of a chunk\r\n")
+        self.close_connection = True
 
     def _part(self) -> None:
         """Take in one part, or cut the connection where a test wants it."""

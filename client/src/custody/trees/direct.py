@@ -2,16 +2,17 @@
 
 A reference is a URL that is good for one blob for some minutes. Whoever it leads to is
 told nothing but the range that is wanted, never the token, and what comes back is hashed
-like everything else. A store that cannot be reached from here, or refuses, costs one
-attempt: the service then gives the bytes itself.
+like everything else. A store that cannot be reached from here, refuses, answers anything
+but the range, breaks off or sends wrong bytes costs one attempt: from then on the service
+gives the bytes itself.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from http.client import HTTPResponse
+from contextlib import ExitStack, contextmanager, suppress
+from http.client import HTTPException, HTTPResponse
 from threading import Lock
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -53,6 +54,12 @@ class Direct:
         self._service = service
         self._references = references
         self._stores: dict[str, Transport] = {}
+        self.referred = 0
+        """How many answers came from a store, so that who meets wrong bytes knows whose they may be."""
+
+    def doubt(self) -> None:
+        """Ask no store any more."""
+        self._references.wanted = False
 
     def close(self) -> None:
         """Drop the connections."""
@@ -64,6 +71,8 @@ class Direct:
     def blob(self, sha256: str, *, start: int = 0, end: int | None = None) -> Iterator[HTTPResponse]:
         """Yield a response with the bytes from `start` up to `end` of a blob or pack.
 
+        Whoever raises while reading an answer of the store is given the service's the next time.
+
         Raises:
             NothingFoundError: The project does not have it.
             ServiceError: Neither the store nor the service answers with that range.
@@ -72,9 +81,16 @@ class Direct:
         with ExitStack() as opened:
             response = self._from_store(opened, sha256, wanted)
             if response is None or not _is_range(response, start):
+                self.doubt()
                 opened.close()
-                response = opened.enter_context(self._service.blob(sha256, start=start, end=end))
-            yield response
+                yield opened.enter_context(self._service.blob(sha256, start=start, end=end))
+                return
+            self.referred += 1
+            try:
+                yield response
+            except Exception:
+                self.doubt()
+                raise
 
     def _from_store(self, opened: ExitStack, sha256: str, wanted: dict[str, str]) -> HTTPResponse | None:
         reference = self._reference(sha256)
@@ -82,13 +98,9 @@ class Direct:
             return None
         try:
             store = self._at(reference.address)
-            response = opened.enter_context(store.open(Request("GET", reference.path, wanted)))
-        except UnreachableError:
-            self._references.wanted = False
+            return opened.enter_context(store.open(Request("GET", reference.path, wanted)))
+        except (UnreachableError, ValueError):  # ValueError: a host name that no resolver takes
             return None
-        if response.status >= 300:
-            self._references.wanted = False
-        return response
 
     def _reference(self, sha256: str) -> Reference | None:
         references = self._references
@@ -98,8 +110,9 @@ class Direct:
             known = references.known.get(sha256)
             if known is None or time.monotonic() > known.until:
                 known = self._asked(sha256)
-                references.wanted = known is not None
-                if known is not None:
+                if known is None:  # and never the other way: another thread may doubt the store meanwhile
+                    references.wanted = False
+                else:
                     references.known[sha256] = known
             return known
 
@@ -107,7 +120,8 @@ class Direct:
         """Ask where a blob lies; a byte of it is the answer of a service that refers to nobody."""
         request = Request("GET", f"/v1/blobs/sha256:{sha256}?redirect=1", {"Range": "bytes=0-0"})
         with self._service.transport.open(request) as response:
-            response.read(64 * 1024)
+            with suppress(OSError, HTTPException):  # nothing of the body is needed
+                response.read(64 * 1024)
             location = response.getheader("Location") if response.status in _REDIRECTS else None
         try:
             return None if location is None else self._read(location)
@@ -119,7 +133,10 @@ class Direct:
         if self._service.transport.address.scheme == "https" and parts.scheme != "https":
             return None
         address = parse_address(f"{parts.scheme}://{parts.netloc}").shown
-        return Reference(address, f"{parts.path or '/'}?{parts.query}", time.monotonic() + _GOOD_FOR)
+        path = f"{parts.path or '/'}?{parts.query}"
+        if not (path.isascii() and path.isprintable() and " " not in path):
+            return None
+        return Reference(address, path, time.monotonic() + _GOOD_FOR)
 
     def _at(self, address: str) -> Transport:
         if address not in self._stores:
@@ -128,6 +145,5 @@ class Direct:
 
 
 def _is_range(response: HTTPResponse, start: int) -> bool:
-    if response.status == 206:
-        return response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
-    return response.status == 200 and start == 0
+    """Whether these are the bytes from `start`; a 200 may be the login page of some network."""
+    return response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {start}-")

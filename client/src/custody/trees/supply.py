@@ -118,6 +118,24 @@ class Supply:
         return missing
 
     def _fetch(self, pack: str, run: list[Frame], take: Take) -> None:
+        """Fetch frames that lie close together, and hand them over.
+
+        What the object store has wrong is asked from the service.
+        """
+        left = run
+        while left:
+            before = self._remote.referred
+            received = self._received(pack, left)
+            with self._turn:
+                taken = _take_in(received, take, doubtful=self._remote.referred > before)
+                if self._store is not None:
+                    right = [(frame.offset, packed) for frame, packed in received[:taken]]
+                    keep(self._store, pack, right)
+            left = left[taken:]
+            if left:
+                self._remote.doubt()
+
+    def _received(self, pack: str, run: list[Frame]) -> list[tuple[Frame, bytes]]:
         """Fetch frames that lie close together; a connection that breaks is made again."""
         left = list(run)
         received: list[tuple[Frame, bytes]] = []
@@ -133,11 +151,7 @@ class Supply:
                     left.pop(0)
 
         _persistently(receive)
-        with self._turn:
-            for frame, packed in received:
-                take(frame, packed)
-            if self._store is not None:
-                keep(self._store, pack, [(frame.offset, packed) for frame, packed in received])
+        return received
 
     def _copied(self, sha256: str, size: int, target: int) -> bool:
         """Copy a large file out of the store; whether that was there, and right."""
@@ -159,6 +173,18 @@ class Supply:
         return False
 
     def _download(self, sha256: str, size: int, target: int) -> None:
+        """Fetch a large file; what the object store has wrong is asked from the service."""
+        before = self._remote.referred
+        found = self._received_whole(sha256, size, target)
+        if found != sha256 and self._remote.referred > before:
+            self._remote.doubt()
+            _empty(target)
+            found = self._received_whole(sha256, size, target)
+        if found != sha256:
+            raise WrongBytesError(f"the service sent sha256:{found} for sha256:{sha256}")
+
+    def _received_whole(self, sha256: str, size: int, target: int) -> str:
+        """Write what is sent as a blob to `target`, and return its sha256."""
         hasher = hashlib.sha256()
         at = 0
 
@@ -172,8 +198,7 @@ class Supply:
                     at += len(piece)
 
         _persistently(receive)
-        if hasher.hexdigest() != sha256:
-            raise WrongBytesError(f"the service sent sha256:{hasher.hexdigest()} for sha256:{sha256}")
+        return hasher.hexdigest()
 
     def _alone(self, name: str) -> AbstractContextManager[None]:
         return nullcontext() if self._store is None else self._store.alone(name)
@@ -189,6 +214,18 @@ def runs(frames: Sequence[Frame]) -> Iterator[list[Frame]]:
         found.append(frame)
     if found:
         yield found
+
+
+def _take_in(received: Sequence[tuple[Frame, bytes]], take: Take, *, doubtful: bool) -> int:
+    """Hand over frames, and return how many: all of them, or those before a wrong one that is `doubtful`."""
+    for number, (frame, packed) in enumerate(received):
+        try:
+            take(frame, packed)
+        except WrongBytesError:
+            if not doubtful:
+                raise
+            return number
+    return len(received)
 
 
 class _BrokenOffError(Exception):
