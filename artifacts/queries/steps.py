@@ -81,6 +81,8 @@ _RUNS = sa.select(run.c.id, run.c.principal).where(
 
 async def who_began(connection: AsyncConnection, project: str, ids: Sequence[str]) -> dict[str, str]:
     """The principals of those of the runs `ids` that `project` has."""
+    if not ids:
+        return {}
     found = await connection.execute(_RUNS, {"project": project, "ids": ids})
     return {row.id: row.principal for row in found}
 
