@@ -23,6 +23,7 @@ from artifacts.layout import Key
 from artifacts.limits import MAX_BLOB_BYTES
 from artifacts.queries import queue
 from artifacts.queries import receipts as receipt_queries
+from artifacts.queries.queue import Job
 from artifacts.receipts import Receipt
 from artifacts.storage.protocol import ObjectStore, Staged
 
@@ -194,9 +195,22 @@ class Content:
             raise CorruptedError("the stored content is damaged and is not served", digest=str(digest))
         yield held
 
-    async def read_back(self, project: str, digest: Digest) -> Receipt:
-        """Hash what is stored under `digest`, write the worker's receipt, and return it."""
+    async def read_back(self, project: str, digest: Digest, *, job: Job | None = None) -> Receipt:
+        """Hash what is stored under `digest`, write the worker's receipt, and return it.
+
+        Of damage nothing is written once `job` was lost: the bytes may be mended since.
+        """
         found, size = await self._hashed(layout.blob(project, digest))
         receipt = Receipt(project, receipts.WORKER, digest, size, found)
-        await receipts.write(self._store, receipt, at=self._clock.now())
+        if receipt.holds or job is None or await self._counts(job):
+            await receipts.write(self._store, receipt, at=self._clock.now())
         return receipt
+
+    async def _counts(self, job: Job) -> bool:
+        async with self._database.writing() as connection:
+            return await queue.holds(connection, job)
+
+    async def to_be_read_back(self, project: str, digest: Digest) -> bool:
+        """Whether a worker is still to read back the bytes under `digest`."""
+        async with self._database.reading() as connection:
+            return await queue.is_queued(connection, project, HASH, digest.hex)

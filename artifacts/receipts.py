@@ -7,7 +7,7 @@ served. The signer believes only the latter, or its own eyes.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -17,13 +17,22 @@ from pydantic import ValidationError
 from artifacts import layout
 from artifacts.clock import written
 from artifacts.digest import Digest
-from artifacts.errors import CorruptedError, InvalidInputError, LimitExceededError, NotFoundError
+from artifacts.errors import (
+    AwaitingBytesError,
+    CorruptedError,
+    InvalidInputError,
+    LimitExceededError,
+    NotFoundError,
+)
 from artifacts.storage.protocol import ObjectStore
 from artifacts.strict_json import loads
 from artifacts.wire import Wire, canonical
 
 API = "api"
 WORKER = "worker"
+
+Due = Callable[[str, Digest], Awaitable[bool]]
+"""Whether a worker is still to read back the bytes of a project that have this digest."""
 
 
 class _ReceiptBody(Wire):
@@ -83,6 +92,24 @@ async def _tells_of_damage(store: ObjectStore, receipt: Receipt) -> bool:
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:
     yield content
+
+
+async def workers_word(store: ObjectStore, project: str, digest: Digest, *, due: Due) -> Receipt | None:
+    """The worker's receipt for `digest`; damage counts only once no worker has to look (again).
+
+    Raises:
+        AwaitingBytesError: it tells of damage, and a worker is to look; a repair may have come since.
+        CorruptedError: there is an object in its place that is no such receipt.
+    """
+    told = await read(store, project, digest, kind=WORKER)
+    if told is None or told.holds:
+        return told
+    if await due(project, digest):
+        raise AwaitingBytesError(
+            "awaiting bytes: a worker still has to look again at bytes that were damaged", digest=str(digest)
+        )
+    # In this order: whoever looked again has written what it found before its job is gone.
+    return await read(store, project, digest, kind=WORKER)
 
 
 async def read(store: ObjectStore, project: str, digest: Digest, *, kind: str) -> Receipt | None:

@@ -40,7 +40,7 @@ class Upkeep:
         """Hash a blob where it is served and write the worker's receipt."""
         digest = Digest("sha256", job.topic)
         try:
-            receipt = await self._content.read_back(job.project, digest)
+            receipt = await self._content.read_back(job.project, digest, job=job)
         except NotFoundError:
             receipt = None  # it was deleted; there is nothing to vouch for
         async with self._database.writing() as connection:

@@ -25,6 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts import layout, refusals
 from artifacts.clock import Clock, to_milliseconds
+from artifacts.content import Content
 from artifacts.db import Database
 from artifacts.digest import Digest
 from artifacts.errors import CorruptedError, EvidenceError, InvalidInputError, NotFoundError, UnavailableError
@@ -68,6 +69,7 @@ class Attester:
         self._database = database
         self._store = store
         self._clock = clock
+        self._due = Content(database, store, clock).to_be_read_back
         self._signer = signer
         self._public_url = public_url
         self._builder_id = public_url + BUILDER
@@ -131,7 +133,7 @@ class Attester:
             step = await steps.find_step(connection, record.project, record.step) if sent else None
         if step is not None:
             await hold_for(self._store, sent, step)
-        seen = await labels(self._store, record, trees=known)
+        seen = await labels(self._store, record, trees=known, due=self._due)
         if slsa.has_provenance(record):
             provenance = slsa.statement(
                 record,

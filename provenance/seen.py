@@ -8,7 +8,7 @@ from artifacts import layout, receipts
 from artifacts.digest import Digest
 from artifacts.errors import AwaitingBytesError, EvidenceError
 from artifacts.limits import SMALL_BLOB_BYTES
-from artifacts.receipts import Receipt
+from artifacts.receipts import Due, Receipt
 from artifacts.records import Product, Record
 from artifacts.refs import ArtifactRef, Evidence
 from artifacts.storage.protocol import ObjectStore
@@ -30,7 +30,9 @@ def trees_of(record: Record) -> list[Digest]:
     return [product.ref.digest for product in products if _is_tree(product.ref)]
 
 
-async def labels(store: ObjectStore, record: Record, *, trees: TreeStates | None = None) -> RecordLabels:
+async def labels(
+    store: ObjectStore, record: Record, *, due: Due, trees: TreeStates | None = None
+) -> RecordLabels:
     """Label every claim of `record` by what this process can see for itself.
 
     `verified` integrity needs a worker's receipt, or bytes small enough to be hashed here.
@@ -39,30 +41,36 @@ async def labels(store: ObjectStore, record: Record, *, trees: TreeStates | None
 
     A tree is `verified` by nothing but a worker's receipt for the tree. `trees` has what the
     index says of the trees that the step made; it decides whether to wait or to refuse, and
-    never whether a label is given.
+    never whether a label is given. So does `due`, of bytes that a worker found damaged.
 
     Raises:
         EvidenceError: stored bytes do not hash to their digest, or a tree was refused.
         AwaitingBytesError: a worker's receipt is due.
     """
     return RecordLabels(
-        inputs=await _consumed(store, record.project, record.inputs),
-        outputs=await _produced(store, record, record.outputs, trees or {}),
-        byproducts=await _produced(store, record, record.byproducts, trees or {}),
+        inputs=await _consumed(store, record.project, record.inputs, due),
+        outputs=await _produced(store, record, record.outputs, trees or {}, due),
+        byproducts=await _produced(store, record, record.byproducts, trees or {}, due),
     )
 
 
-async def _consumed(store: ObjectStore, project: str, refs: Sequence[ArtifactRef]) -> tuple[ClaimLabels, ...]:
+async def _consumed(
+    store: ObjectStore, project: str, refs: Sequence[ArtifactRef], due: Due
+) -> tuple[ClaimLabels, ...]:
     seen = []
     for ref in refs:
-        receipted = _tree_receipted if _is_tree(ref) else _receipted
-        confirmed = _only_sha256(ref) and await receipted(store, project, ref.digest)
+        if not _only_sha256(ref):
+            confirmed = False
+        elif _is_tree(ref):
+            confirmed = await _tree_receipted(store, project, ref.digest)
+        else:
+            confirmed = await _receipted(store, project, ref.digest, due)
         seen.append(_STORED if confirmed else REPORTED)
     return tuple(seen)
 
 
 async def _produced(
-    store: ObjectStore, record: Record, products: Sequence[Product], trees: TreeStates
+    store: ObjectStore, record: Record, products: Sequence[Product], trees: TreeStates, due: Due
 ) -> tuple[ClaimLabels, ...]:
     seen = []
     for product in products:
@@ -70,7 +78,7 @@ async def _produced(
         if _is_tree(product.ref):
             confirmed = await _tree_confirmed(store, record.project, digest, trees.get(digest))
         else:
-            confirmed = await _confirmed(store, record.project, digest)
+            confirmed = await _confirmed(store, record.project, digest, due)
         stored = confirmed and _only_sha256(product.ref)
         # Of a tree the data plane may have received the manifest alone, so nobody observed its making.
         received = stored and product.received and record.via == "step" and not _is_tree(product.ref)
@@ -105,10 +113,10 @@ def _without_receipt(digest: Digest, state: TreeState | None) -> bool:
     return False
 
 
-async def _receipted(store: ObjectStore, project: str, digest: Digest) -> bool:
+async def _receipted(store: ObjectStore, project: str, digest: Digest, due: Due) -> bool:
     if digest.algorithm != "sha256":
         return False
-    receipt = await receipts.read(store, project, digest, kind=receipts.WORKER)
+    receipt = await receipts.workers_word(store, project, digest, due=due)
     # A receipt is a small object like others: without the bytes it vouches for nothing.
     return receipt is not None and _vouches(receipt, await store.size(layout.blob(project, digest)))
 
@@ -122,8 +130,8 @@ def _vouches(receipt: Receipt, size: int | None) -> bool:
     return size is not None
 
 
-async def _confirmed(store: ObjectStore, project: str, digest: Digest) -> bool:
-    if await _receipted(store, project, digest):
+async def _confirmed(store: ObjectStore, project: str, digest: Digest, due: Due) -> bool:
+    if await _receipted(store, project, digest, due):
         return True
     if digest.algorithm != "sha256":
         return False

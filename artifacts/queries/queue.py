@@ -63,6 +63,15 @@ async def waiting(connection: AsyncConnection, kind: str, *, now: int) -> bool:
     return found is not None
 
 
+async def is_queued(connection: AsyncConnection, project: str, kind: str, topic: str) -> bool:
+    """Whether this is still to be done, or under way; a read that blocks nobody."""
+    columns = queue.c
+    found = sa.select(columns.id).where(
+        columns.project == project, columns.kind == kind, columns.topic == topic
+    )
+    return await connection.scalar(found) is not None
+
+
 async def take(
     connection: AsyncConnection, kind: str, *, owner: str, now: int, lease_ms: int, limit: int
 ) -> list[Job]:

@@ -24,9 +24,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from artifacts import layout as keys
 from artifacts import receipts as blob_receipts
 from artifacts.clock import Clock, to_milliseconds
+from artifacts.content import Content
 from artifacts.db import Database
 from artifacts.digest import Digest
 from artifacts.errors import (
+    AwaitingBytesError,
     CorruptedError,
     EvidenceError,
     InvalidInputError,
@@ -58,6 +60,7 @@ class Checker:
         self._database = database
         self._store = store
         self._clock = clock
+        self._due = Content(database, store, clock).to_be_read_back
 
     def _now(self) -> int:
         return to_milliseconds(self._clock.now())
@@ -148,7 +151,11 @@ class Checker:
         waits = False
         for digest, size in placing.blobs.items():
             named = Digest.sha256(digest)
-            receipt = await blob_receipts.read(self._store, job.project, named, kind=blob_receipts.WORKER)
+            try:
+                receipt = await blob_receipts.workers_word(self._store, job.project, named, due=self._due)
+            except AwaitingBytesError:
+                waits = True
+                continue
             if receipt is not None and not (receipt.holds and receipt.size == size):
                 placing.wrong = placing.wrong or f"the blob {named} is damaged, or has another size"
             elif receipt is None and await self._store.size(keys.blob(job.project, named)) is None:

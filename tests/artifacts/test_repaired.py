@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from pathlib import Path
+from typing import Any, cast
 
 import httpx2
 import pytest
 
+from artifacts import receipts
 from artifacts.clock import to_milliseconds
 from artifacts.content import HASH
+from artifacts.digest import Digest
+from artifacts.layout import Key
 from artifacts.queries import queue
 from artifacts.queries.queue import Job
+from artifacts.storage.protocol import ObjectStore
+from artifacts.upkeep import Upkeep
 from tests.service import Service, a_service
 from tests.trees.shapes import Tree, file, send, upload
 
@@ -50,6 +57,39 @@ async def send_in_parts(client: httpx2.AsyncClient) -> None:
     url = f"/v1/blobs/uploads/{told['upload']}"
     assert (await client.put(f"{url}/parts/1", content=CONTENT)).status_code == 201
     assert (await client.post(f"{url}/complete")).json()["state"] == "present"
+
+
+class LatePuts:
+    """A store whose caller is late with each `put`."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        self._store = store
+        self.waits, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    def __getattr__(self, name: str) -> Any:  # Any: a method of the store
+        return getattr(self._store, name)
+
+    async def put(self, key: Key, content: bytes) -> None:
+        """Write `content`, once that may go on."""
+        self.waits.set()
+        await self.goes_on.wait()
+        await self._store.put(key, content)
+
+
+async def repaired_meanwhile(service: Service, client: httpx2.AsyncClient, content: bytes) -> None:
+    """A worker finds `content` damaged, and says so only after good bytes were acknowledged."""
+    damage(service.folder, content)
+    (job,) = await taken(service)
+    late = LatePuts(service.store)
+    upkeep = Upkeep(service.database, cast("ObjectStore", late), service.clock)
+    reading_back = asyncio.create_task(upkeep.read_back(job))
+    await late.waits.wait()
+    await upload(client, content)
+    late.goes_on.set()
+    await reading_back
+    told = await receipts.read(service.store, "default", Digest.of(content), kind=receipts.WORKER)
+    assert told is not None
+    assert not told.holds
 
 
 async def taken(service: Service) -> list[Job]:
@@ -139,3 +179,51 @@ async def test_a_tree_with_a_large_file_that_was_damaged_and_removed_is_present_
     service.clock.advance(1)
     await service.check_trees()
     assert await state(client, tree.url) == "present"
+
+
+async def test_a_step_waits_where_a_late_worker_tells_of_damage_that_is_mended(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    await begin(client)
+    await client.post(f"{STEP}/finish", json={"outcome": "succeeded"})
+    await repaired_meanwhile(service, client, CONTENT)
+    await service.sign()
+    assert await state(client) == "sealed"
+    await service.read_back()
+    service.clock.advance(2)
+    await service.sign()
+    assert await state(client) == "signed"
+
+
+async def test_a_tree_waits_where_a_late_worker_tells_of_damage_that_is_mended(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    tree = Tree([file("model.bin", LARGE)])
+    await upload(client, LARGE)
+    await send(client, tree)
+    await repaired_meanwhile(service, client, LARGE)
+    await service.check_trees()
+    assert await state(client, tree.url) == "checking"
+    await service.read_back()
+    service.clock.advance(1)
+    await service.check_trees()
+    assert await state(client, tree.url) == "present"
+
+
+async def test_a_worker_that_lost_its_job_tells_of_no_damage(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    await begin(client)
+    await client.post(f"{STEP}/finish", json={"outcome": "succeeded"})
+    (job,) = await taken(service)
+    await upload(client, CONTENT)
+    damage(service.folder)
+    digest = Digest.of(CONTENT)
+    await service.upkeep.read_back(job)
+    assert await receipts.read(service.store, "default", digest, kind=receipts.WORKER) is None
+    await service.read_back()
+    told = await receipts.read(service.store, "default", digest, kind=receipts.WORKER)
+    assert told is not None
+    assert not told.holds
+    await service.sign()
+    assert await state(client) == "refused"

@@ -63,10 +63,25 @@ async def receipted(store: DirectoryStore, *, size: int = len(CONTENT), found: D
     await receipts.write(store, Receipt("default", receipts.WORKER, DIGEST, size, found), at=AT)
 
 
+async def nothing_due(project: str, digest: Digest) -> bool:
+    """No worker has anything left to read back."""
+    return False
+
+
+async def all_due(project: str, digest: Digest) -> bool:
+    """A worker is to read back everything."""
+    return True
+
+
 async def output_labels(store: DirectoryStore, output: ArtifactRef, **trees: TreeState) -> tuple[str, str]:
     known = dict.fromkeys([output.digest], next(iter(trees.values()))) if trees else {}
-    seen = (await labels(store, record(output=output), trees=known)).outputs[0]
+    seen = (await labels(store, record(output=output), trees=known, due=nothing_due)).outputs[0]
     return seen.integrity.value, seen.role.value
+
+
+async def input_integrity(store: DirectoryStore, consumed: ArtifactRef) -> str:
+    seen = await labels(store, record(consumed=consumed), due=nothing_due)
+    return seen.inputs[0].integrity.value
 
 
 async def test_small_bytes_are_hashed_here(store: DirectoryStore) -> None:
@@ -97,11 +112,31 @@ async def test_a_receipt_that_tells_of_damage_refuses(store: DirectoryStore) -> 
         await output_labels(store, ref())
 
 
+async def test_a_receipt_that_tells_of_damage_waits_while_a_worker_is_to_look_again(
+    store: DirectoryStore,
+) -> None:
+    await receipted(store, found=Digest.of(b"damage"))
+    for named in (record(output=ref()), record(consumed=ref())):
+        with pytest.raises(AwaitingBytesError, match="look again"):
+            await labels(store, named, due=all_due)
+
+
+async def test_a_worker_that_ends_while_it_is_asked_about_has_the_last_word(store: DirectoryStore) -> None:
+    await store.put(layout.blob("default", DIGEST), CONTENT)
+    await receipted(store, found=Digest.of(b"damage"))
+
+    async def just_ended(project: str, digest: Digest) -> bool:
+        await receipted(store)
+        return False
+
+    seen = await labels(store, record(consumed=ref()), due=just_ended)
+    assert seen.inputs[0].integrity.value == "verified"
+
+
 async def test_a_receipt_without_its_bytes_is_worth_nothing(store: DirectoryStore) -> None:
     await receipted(store)
     assert await output_labels(store, ref()) == ("reported", "reported")
-    seen = await labels(store, record(consumed=ref()))
-    assert seen.inputs[0].integrity.value == "reported"
+    assert await input_integrity(store, ref()) == "reported"
 
 
 async def test_bytes_of_another_length_than_their_receipt_says_refuse(store: DirectoryStore) -> None:
@@ -114,20 +149,20 @@ async def test_bytes_of_another_length_than_their_receipt_says_refuse(store: Dir
 async def test_what_has_no_sha256_is_reported(store: DirectoryStore) -> None:
     assert await output_labels(store, ref(COMMIT)) == ("reported", "reported")
     assert await output_labels(store, ref(COMMIT, tree=True)) == ("reported", "reported")
-    assert (await labels(store, record(consumed=ref(COMMIT)))).inputs[0].integrity.value == "reported"
+    assert await input_integrity(store, ref(COMMIT)) == "reported"
 
 
 async def test_an_input_with_bytes_and_receipt_is_verified(store: DirectoryStore) -> None:
     await store.put(layout.blob("default", DIGEST), CONTENT)
     await receipted(store)
-    assert (await labels(store, record(consumed=ref()))).inputs[0].integrity.value == "verified"
+    assert await input_integrity(store, ref()) == "verified"
 
 
 async def test_a_tree_is_verified_by_its_own_receipt_and_never_observed(store: DirectoryStore) -> None:
     assert await output_labels(store, ref(tree=True)) == ("reported", "reported")
     await tree_receipts.write(store, TreeReceipt("default", DIGEST, DIGEST, 1, 1), at=AT)
     assert await output_labels(store, ref(tree=True)) == ("verified", "reported")
-    assert (await labels(store, record(consumed=ref(tree=True)))).inputs[0].integrity.value == "verified"
+    assert await input_integrity(store, ref(tree=True)) == "verified"
 
 
 async def test_a_tree_waits_while_it_is_checked_and_refuses_when_it_was_refused(
