@@ -200,13 +200,13 @@ def _begin(connection: sa.Connection) -> None:
 
 
 async def alter(url: str, change: Callable[[sa.Connection], None]) -> None:
-    """Let `change` alter the schema at `url`; it commits by itself.
+    """Let `change` alter the schema at `url`; it commits by itself, and a change that is cut off is undone.
 
     Raises:
         InvalidInputError: the database does not keep text as UTF-8.
         UnavailableError: there is no connection to it, or not the lock that altering needs.
     """
-    engine = create_async_engine(url, hide_parameters=True)
+    engine = _altering(url)
     try:
         connection = await _connected(engine)
         try:
@@ -219,6 +219,18 @@ async def alter(url: str, change: Callable[[sa.Connection], None]) -> None:
             await connection.close()
     finally:
         await engine.dispose()
+
+
+def _altering(url: str) -> AsyncEngine:
+    if url.startswith(_POSTGRESQL):
+        return create_async_engine(url, hide_parameters=True)
+    # Left to itself the driver begins no transaction for CREATE and ALTER: whoever died between
+    # two of them left half a schema, which nothing can be migrated from.
+    engine = create_async_engine(url, connect_args={"isolation_level": None}, hide_parameters=True)
+    sa.event.listen(
+        engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE")
+    )
+    return engine
 
 
 async def _check_encoding(connection: AsyncConnection) -> None:

@@ -30,6 +30,8 @@ try:
         connection=connection,
         target_metadata=metadata,
         transaction_per_migration=True,
+        # SQLite undoes CREATE and ALTER too, once the driver is made to begin (`artifacts.db.alter`).
+        transactional_ddl=True,
         render_as_batch=connection.dialect.name == "sqlite",
     )
     with context.begin_transaction():

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from artifacts.db import alter
 from artifacts.tables import metadata
 from migrations.upgrading import configuration, downgrade, upgrade
 
@@ -25,6 +30,44 @@ def test_the_chain_makes_the_tables_and_can_be_undone_and_repeated() -> None:
             downgrade(connection, "base")
             assert sa.inspect(connection).get_table_names() == ["alembic_version"]
     engine.dispose()
+
+
+async def test_a_migration_that_is_cut_off_anywhere_is_undone_and_can_be_run_again(tmp_path: Path) -> None:
+    url = f"sqlite+aiosqlite:///{tmp_path}/whole.db"
+    statements = Statements(stop_at=0)
+    await alter(url, statements.upgrade)
+    assert statements.seen > 40
+    for stop_at in range(1, statements.seen + 1):
+        url = f"sqlite+aiosqlite:///{tmp_path}/{stop_at}.db"
+        with pytest.raises(CutOffError):
+            await alter(url, Statements(stop_at).upgrade)
+        await alter(url, upgrade)
+        await alter(url, unchanged)
+
+
+class CutOffError(Exception):
+    """The process is gone."""
+
+
+@dataclass
+class Statements:
+    """Counts the statements of an upgrade, and ends it before one of them."""
+
+    stop_at: int
+    seen: int = 0
+
+    def upgrade(self, connection: sa.Connection) -> None:
+        sa.event.listen(connection, "before_cursor_execute", self._see)
+        upgrade(connection)
+
+    def _see(self, *_of_the_statement: object) -> None:
+        self.seen += 1
+        if self.seen == self.stop_at:
+            raise CutOffError
+
+
+def unchanged(connection: sa.Connection) -> None:
+    assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
 def test_every_foreign_key_has_an_index_that_begins_with_it() -> None:
