@@ -169,8 +169,11 @@ async def test_a_worker_that_looked_before_the_repair_does_not_have_the_last_wor
 
 async def test_a_receipt_that_is_none_is_written_again(store: ObjectStore, tmp_path: Path) -> None:
     content, digest = content_of(store, tmp_path), Digest.of(b"good")
-    await store.put(layout.receipt("default", digest, receipts.WORKER), b"no receipt")
+    place = layout.receipt("default", digest, receipts.WORKER)
+    await store.put(place, b"no receipt")
     await content.receive("default", chunks(b"good"), declared=None)
+    assert await store.size(place) is None, "what vouches for nothing goes when the bytes come"
+    await store.put(place, b"no receipt")
     with pytest.raises(CorruptedError):
         await receipts.read(store, "default", digest, kind=receipts.WORKER)
     await content.read_back("default", digest)
