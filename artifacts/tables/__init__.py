@@ -7,6 +7,7 @@ Every row that can belong to a project carries it, in every unique key.
 from artifacts.tables.base import metadata
 from artifacts.tables.content import artifact, digest_alias, receipt, reference
 from artifacts.tables.evidence import attestation, attestation_subject
+from artifacts.tables.retention import hold, last_use, tombstone
 from artifacts.tables.steps import run, step, step_dep, step_input, step_ledger, step_output
 from artifacts.tables.tenancy import idempotency, project, token
 from artifacts.tables.trees import location, pack, tree, tree_claim, tree_part, tree_sender
@@ -18,7 +19,9 @@ __all__ = [
     "attestation",
     "attestation_subject",
     "digest_alias",
+    "hold",
     "idempotency",
+    "last_use",
     "location",
     "metadata",
     "pack",
@@ -33,6 +36,7 @@ __all__ = [
     "step_ledger",
     "step_output",
     "token",
+    "tombstone",
     "tree",
     "tree_claim",
     "tree_part",
