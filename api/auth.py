@@ -57,7 +57,7 @@ async def authenticate(request: Request) -> Caller:
     here = parts(request)
     digest = tokens.hashed(secret)
     if found := await here.reads.token(digest):
-        return Caller(found.project, f"token:{found.id}")
+        return Caller(found.project, tokens.PRINCIPAL + found.id)
     async with here.database.reading() as connection:
         step = await tokens.find_step_token(connection, digest)
     if step is None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from artifacts.errors import CustodyError
 
-_COMMANDS: Final = ("serve", "api", "signer", "worker", "env", "migrate", "doctor", "reindex", "completion")
+_COMMANDS: Final = ("serve", "api", "signer", "worker", "env", "migrate", "doctor", "reindex", "tokens", "completion")
 _EPILOG: Final = """\
 start here:
   custody-server serve --data ./custody-data

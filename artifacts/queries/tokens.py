@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,6 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from artifacts.queries.dialect import insert_one
 from artifacts.steps import StepState
 from artifacts.tables import idempotency, project, step, token
+
+PRINCIPAL: Final = "token:"
+"""What stands before the id of a project token in the principal of whatever it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,17 @@ class TokenRow:
     id: str
     project: str
     label: str
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedRow:
+    """A project token as its operator sees it: who it is for, since when, and until when."""
+
+    id: str
+    project: str
+    label: str
+    created_at: int
+    revoked_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +104,37 @@ async def digest_of(connection: AsyncConnection, project_: str, id_: str) -> byt
     return found
 
 
+_ISSUED = sa.select(token.c.id, token.c.project, token.c.label, token.c.created_at, token.c.revoked_at)
+
+
+async def issued(connection: AsyncConnection, project_: str | None) -> list[IssuedRow]:
+    """The tokens of one project, or of all; the oldest first, those that were revoked too."""
+    asked = _ISSUED if project_ is None else _ISSUED.where(token.c.project == project_)
+    return [IssuedRow(*row) for row in await connection.execute(asked.order_by(token.c.id))]
+
+
+async def find_issued(connection: AsyncConnection, id_: str) -> IssuedRow | None:
+    """The token with this id, revoked or not."""
+    row = (await connection.execute(_ISSUED.where(token.c.id == id_))).one_or_none()
+    return IssuedRow(*row) if row else None
+
+
+def _begun_by_revoked() -> sa.ColumnElement[bool]:
+    """Whether the token that began the step was revoked since."""
+    began = sa.func.substr(step.c.principal, len(PRINCIPAL) + 1) == token.c.id
+    mine = sa.and_(began, step.c.principal.startswith(PRINCIPAL), token.c.revoked_at.is_not(None))
+    return sa.exists().where(mine).correlate(step)
+
+
 async def find_step_token(connection: AsyncConnection, digest: bytes) -> StepTokenRow | None:
-    """The step whose token has this hash; nobody where two claim it, since hashes are chosen freely."""
+    """The step whose token has this hash; nobody where two claim it, since hashes are chosen freely.
+
+    Nobody either once the project token that began the step was revoked: whoever stole that one
+    has chosen this one too.
+    """
     found = await connection.execute(
         sa.select(step.c.id, step.c.project, step.c.principal, step.c.expires_at, step.c.state).where(
-            step.c.token_hash == digest
+            step.c.token_hash == digest, sa.not_(_begun_by_revoked())
         )
     )
     rows = found.fetchmany(2)
