@@ -28,6 +28,7 @@ STATUSES: Final[Mapping[type[CustodyError], int]] = {
     errors.UnauthenticatedError: 401,
     errors.ForbiddenError: 403,
     errors.NotFoundError: 404,
+    errors.PurgedError: 410,
     errors.ConflictError: 409,
     errors.StepFinishedError: 409,
     errors.EvidenceError: 422,
@@ -35,6 +36,7 @@ STATUSES: Final[Mapping[type[CustodyError], int]] = {
     errors.UnavailableError: 503,
     errors.GaveWayError: 503,
     errors.AwaitingBytesError: 503,
+    errors.BeingRemovedError: 503,
 }
 _BY_STATUS: Final = {404: NotFoundError, 405: InvalidInputError}
 _log = structlog.get_logger()

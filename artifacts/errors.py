@@ -13,13 +13,15 @@ CustodyError
 ├── UnauthenticatedError     no token, or one nobody issued
 ├── ForbiddenError           a token that may not do this
 ├── NotFoundError            nothing recorded under that name
+├── PurgedError              bytes that were removed for good
 ├── ConflictError            it contradicts what is recorded
 │   └── StepFinishedError        the step is sealed
 ├── EvidenceError            evidence is refused, for ever
 ├── CorruptedError           stored bytes are not what was written
 └── UnavailableError         try again later
     ├── GaveWayError             others were writing the same
-    └── AwaitingBytesError       a worker has not read the bytes back yet
+    ├── AwaitingBytesError       a worker has not read the bytes back yet
+    └── BeingRemovedError        bytes that are being removed at the moment
 ```
 Errors carry facts, never HTTP; `api/problems.py` gives each class a status.
 """
@@ -119,6 +121,13 @@ class NotFoundError(CustodyError):
     title = "Not recorded here"
 
 
+class PurgedError(CustodyError):
+    """An operator had these bytes removed for good; they are not taken in again."""
+
+    slug = "purged"
+    title = "These bytes were removed for good"
+
+
 class ConflictError(CustodyError):
     """The request contradicts what is recorded, and what is recorded stays."""
 
@@ -166,3 +175,10 @@ class AwaitingBytesError(UnavailableError):
 
     slug = "awaiting-bytes"
     title = "The bytes are not confirmed yet"
+
+
+class BeingRemovedError(UnavailableError):
+    """These bytes are being removed at the moment; `retry_after` says in how many seconds to send them again."""
+
+    slug = "being-removed"
+    title = "These bytes are being removed at the moment"
