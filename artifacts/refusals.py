@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from artifacts import layout
 from artifacts.clock import written
 from artifacts.digest import Digest
-from artifacts.errors import CorruptedError, InvalidInputError
+from artifacts.errors import CorruptedError, InvalidInputError, LimitExceededError
 from artifacts.storage.protocol import ObjectStore
 from artifacts.strict_json import loads
 from artifacts.wire import Wire, canonical
@@ -62,7 +62,9 @@ def parse(content: bytes) -> tuple[Refusal, str]:
     """
     try:
         body = _Body.model_validate(loads(content))
+        if "\0" in body.reason:
+            raise InvalidInputError("a reason is text")  # noqa: TRY301  # one message for all that is none
         refusal = Refusal(body.project, body.step, Digest.parse(body.record), body.reason)
-    except (ValidationError, InvalidInputError) as error:
+    except (ValidationError, InvalidInputError, LimitExceededError) as error:
         raise CorruptedError("the refusal is not one of ours") from error
     return refusal, body.refused_at

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from artifacts import layout
 from artifacts.clock import written
 from artifacts.digest import Digest
-from artifacts.errors import CorruptedError, InvalidInputError
+from artifacts.errors import CorruptedError, InvalidInputError, LimitExceededError
 from artifacts.storage.protocol import ObjectStore
 from artifacts.strict_json import loads
 from artifacts.wire import Wire, canonical
@@ -77,7 +77,7 @@ def parse(content: bytes) -> PublishedKey:
     try:
         body = _KeyBody.model_validate(loads(content))
         key = PublicKey.from_pem(body.public_key.encode())
-    except (ValidationError, InvalidInputError) as error:
+    except (ValidationError, InvalidInputError, LimitExceededError) as error:
         raise CorruptedError("a published key cannot be read") from error
     if key.keyid != body.keyid:
         raise CorruptedError("a published key is not the one it names", keyid=body.keyid)

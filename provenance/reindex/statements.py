@@ -134,9 +134,12 @@ def _as_written(raw: bytes) -> JsonValue:
     """
     try:
         value: JsonValue = orjson.loads(raw)
+        written = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except orjson.JSONDecodeError as error:
         raise EvidenceError("not JSON") from error
-    if orjson.dumps(value, option=orjson.OPT_SORT_KEYS) != raw:
+    except orjson.JSONEncodeError as error:  # it reads four times as deep as it writes
+        raise EvidenceError("JSON that nests deeper than this service writes it") from error
+    if written != raw:
         raise EvidenceError("not written as this service writes JSON")
     return value
 

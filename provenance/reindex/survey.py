@@ -7,7 +7,6 @@ from datetime import datetime
 
 from artifacts import named_keys
 from artifacts.errors import CorruptedError
-from artifacts.identifiers import checked_ulid
 from artifacts.layout import Key
 from artifacts.named_keys import Kind, Named
 from artifacts.record_rows import moment
@@ -84,7 +83,7 @@ async def read_refusals(store: ObjectStore, found: Survey, report: Report) -> Re
             refusal, at = parse(await store.read(listed.key))
             if named is None or (named.project, named.detail, named.digest) != (
                 refusal.project,
-                checked_ulid(refusal.step),
+                refusal.step,
                 refusal.record,
             ):
                 raise CorruptedError("the refusal belongs elsewhere")  # noqa: TRY301  # one place doubts

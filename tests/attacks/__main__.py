@@ -41,6 +41,7 @@ FROM: Final[Mapping[str, tuple[str, ...]]] = {
     "test_secrets_stay_out": ("database", "bucket or data directory"),
     "test_step_tokens": ("a step token",),
     "test_step_uploads": ("a step token",),
+    "test_stopping_objects": ("bucket or data directory",),
 }
 """Which parts of the system the attacker of a file controls."""
 
