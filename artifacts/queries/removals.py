@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -124,9 +124,8 @@ async def known(connection: AsyncConnection, thing: Thing) -> Known | None:
         sizes = sa.select(receipt.c.size).where(_is(receipt, thing.project, thing.digest))
         found = list(await connection.scalars(locked(connection, sizes)))
         return Known(max(found)) if found else None
-    rows = sa.select(tree.c.state, tree.c.stored_size, tree.c.layout_stored_size, tree.c.layout).where(
-        _is(tree, thing.project, thing.digest)
-    )
+    columns = (tree.c.state, tree.c.stored_size, tree.c.layout_stored_size, tree.c.layout)
+    rows: sa.Select[Any] = sa.select(*columns).where(_is(tree, thing.project, thing.digest))  # Any: columns
     for state, kept, kept_layout, placed in await connection.execute(locked(connection, rows)):
         where = None if placed is None else Digest.sha256(placed)
         checking = state == TreeState.CHECKING.value
