@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
+from artifacts.control import EventName, RemovalName
 from artifacts.digest import Digest
 from artifacts.errors import InvalidInputError
 from artifacts.identifiers import checked_ulid
@@ -89,6 +90,16 @@ def attestation(digest: Digest) -> Key:
 def public_key(pair: Digest) -> Key:
     """A public key and its builder, under the sha256 of both."""
     return Key(f"control/keys/{pair.hex}.json")
+
+
+def tombstone(name: RemovalName) -> Key:
+    """The signed word that bytes were removed."""
+    return Key(f"control/tombstones/{name.project}/{name.kind}/{name.digest.hex}/{name.generation:08d}.json")
+
+
+def hold(name: EventName) -> Key:
+    """The signed word that a hold was placed or lifted."""
+    return Key(f"control/holds/{name.project}/{name.digest.hex}/{name.event}.json")
 
 
 def staging(ulid: str) -> Key:

@@ -8,7 +8,9 @@ from enum import StrEnum
 from typing import Final
 
 from artifacts import layout
+from artifacts.control import EventName, RemovalName
 from artifacts.digest import Digest
+from artifacts.errors import InvalidInputError
 from artifacts.layout import Key
 
 
@@ -50,6 +52,8 @@ _FOLDERS: Final = {
     "records": Kind.SEGMENT,
     "journal": Kind.JOURNAL,
 }
+_TOMBSTONE: Final = re.compile(r"control/tombstones/([^/]+)/([^/]+)/([0-9a-f]{64})/([0-9]{8})\.json")
+_HOLD: Final = re.compile(r"control/holds/([^/]+)/([0-9a-f]{64})/([^/]+)\.json")
 _BUNDLE: Final = re.compile(r"attestations/sha256/([0-9a-f]{64})\.json")
 
 
@@ -104,3 +108,16 @@ def bundle(key: Key) -> Digest | None:
     """The digest that the name of a bundle tells, or None where it is no such name."""
     found = _BUNDLE.fullmatch(str(key))
     return None if found is None else Digest("sha256", found[1])
+
+
+def decision(key: Key) -> RemovalName | EventName | None:
+    """The removal or the word about a hold that `key` names, or None where it is no such name."""
+    removed, held = _TOMBSTONE.fullmatch(str(key)), _HOLD.fullmatch(str(key))
+    try:
+        if removed is not None:
+            return RemovalName(removed[1], removed[2], Digest("sha256", removed[3]), int(removed[4]))
+        if held is not None:
+            return EventName(held[1], Digest("sha256", held[2]), held[3])
+    except InvalidInputError:
+        return None
+    return None

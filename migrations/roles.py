@@ -48,6 +48,9 @@ WRITES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "step": "UPDATE",
             "step_ledger": "INSERT, UPDATE",
             "queue": "UPDATE, DELETE",
+            # That a removal or a hold is signed by now; what it says is the worker's and the operator's.
+            "tombstone": "UPDATE",
+            "hold_event": "UPDATE",
         },
         "worker": {
             **_RECORDING,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeVar
@@ -12,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.db import may_write
+from artifacts.digest import Digest
 
 T = TypeVar("T", bound=tuple[Any, ...])  # Any: column values
 Row = Mapping[str, Any]  # Any: column values
@@ -58,6 +60,17 @@ def locked(connection: AsyncConnection, rows: sa.Select[T]) -> sa.Select[T]:
 @lru_cache(maxsize=64)
 def _locked(rows: sa.Select[T]) -> sa.Select[T]:
     return rows.with_for_update(key_share=True)
+
+
+async def lock_digest(connection: AsyncConnection, project: str, digest: Digest) -> None:
+    """Let nobody else who calls this decide about `digest` of `project` before the transaction ends.
+
+    On SQLite a transaction that may write is alone anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        named = hashlib.sha256(f"custody-digest/v1\n{project}\n{digest}".encode()).digest()
+        number = int.from_bytes(named[:8], "big", signed=True)
+        await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
 
 
 async def insert_new(connection: AsyncConnection, table: sa.Table, rows: Sequence[Row]) -> None:

@@ -7,7 +7,7 @@ Every row that can belong to a project carries it, in every unique key.
 from artifacts.tables.base import metadata
 from artifacts.tables.content import artifact, digest_alias, receipt, reference
 from artifacts.tables.evidence import attestation, attestation_subject
-from artifacts.tables.retention import hold, last_use, tombstone
+from artifacts.tables.retention import hold, hold_event, last_use, tombstone
 from artifacts.tables.steps import run, step, step_dep, step_input, step_ledger, step_output
 from artifacts.tables.tenancy import idempotency, project, token
 from artifacts.tables.trees import location, pack, tree, tree_claim, tree_part, tree_sender
@@ -20,6 +20,7 @@ __all__ = [
     "attestation_subject",
     "digest_alias",
     "hold",
+    "hold_event",
     "idempotency",
     "last_use",
     "location",

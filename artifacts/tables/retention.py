@@ -32,6 +32,24 @@ hold = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# Everything that was ever said about holds. `hold` is what follows from it: what is held now.
+hold_event = sa.Table(
+    "hold_event",
+    metadata,
+    project_column(),
+    sa.Column("digest", sa.LargeBinary(32), nullable=False),
+    # A ULID, larger than that of any event about the same digest before it.
+    sa.Column("event", sa.Text, nullable=False),
+    # placed or lifted.
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    # The digest of the signed event, once there is one.
+    sa.Column("attested", sa.LargeBinary(32)),
+    sa.PrimaryKeyConstraint("project", "digest", "event"),
+    sqlite_with_rowid=False,
+)
+
 tombstone = sa.Table(
     "tombstone",
     metadata,
