@@ -135,6 +135,12 @@ def test_a_process_with_other_threads_is_not_forked() -> None:
     assert processors() >= 1
 
 
+def alone(script: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run what would disturb other tests of this process."""
+    command = [sys.executable, "-c", script, *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
 _ORPHAN = """
 import os, sys, threading
 from custody.trees.forks import side_by_side
@@ -157,7 +163,27 @@ side_by_side(work, print, 2)
 
 @pytest.mark.slow
 def test_a_fork_takes_no_more_work_once_its_parent_is_dead() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", _ORPHAN], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = alone(_ORPHAN)
     assert (done.returncode, done.stdout) == (-9, "left\n")
+
+
+_INTERRUPTED_FORK = """
+import os, signal
+from custody.trees.forks import side_by_side
+os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGINT))
+signal.signal(signal.SIGINT, signal.default_int_handler)
+try:
+    side_by_side(lambda number: number, print, 3)
+except KeyboardInterrupt:
+    print("interrupted")
+try:
+    print("left", os.waitpid(-1, 0))
+except ChildProcessError:
+    print("nobody is left", signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+"""
+
+
+@pytest.mark.slow
+def test_an_interrupt_while_a_fork_is_made_leaves_nobody() -> None:
+    done = alone(_INTERRUPTED_FORK)
+    assert (done.stderr, done.stdout) == ("", "interrupted\nnobody is left set()\n")

@@ -11,7 +11,7 @@ import marshal
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn, TypeAlias
 
@@ -52,25 +52,37 @@ def side_by_side(work: Work, absorb: Callable[[Any], None], processes: int) -> N
         Exception: What `work` raised, here or there.
     """
     forks: list[_Fork] = []
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        # An interrupt between a fork and its place in the list would leave nobody to end it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
         for number in range(1, processes):
             with suppress(OSError):  # no more processes or memory for one: fewer will do
                 forks.append(_Fork(work, number))
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         work(0)
         for fork in forks:
             absorb(fork.result())
     finally:
+        _end(forks, before)
+
+
+def _end(forks: Sequence[_Fork], before: Iterable[int]) -> None:
+    """Leave no fork, and let through again what was held back."""
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)  # raises what came just before it
+    finally:
         for fork in forks:
             fork.end()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Fork:
     """A process that does `work` and leaves without cleaning up after its parent."""
 
     def __init__(self, work: Work, number: int) -> None:
+        # Signals are held back here, so that no handler of the parent's runs in the child.
         self._reader, writer = os.pipe()
-        # Held back, so that no handler of the parent's runs in the child.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
         try:
             self._pid = os.fork()
             if self._pid == 0:
@@ -80,7 +92,6 @@ class _Fork:
             raise
         finally:
             os.close(writer)
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def result(self) -> Any:
         """Wait for what it returns.
