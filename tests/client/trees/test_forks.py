@@ -187,3 +187,38 @@ except ChildProcessError:
 def test_an_interrupt_while_a_fork_is_made_leaves_nobody() -> None:
     done = alone(_INTERRUPTED_FORK)
     assert (done.stderr, done.stdout) == ("", "interrupted\nnobody is left set()\n")
+
+
+_ENDS_TAKEN_AWAY = """
+import os, signal, sys, threading
+from custody.trees.forks import side_by_side
+ignored = sys.argv[1] == "ignored"
+if ignored:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+found = []
+def absorb(number):
+    found.append(number)
+    if not ignored:
+        os.waitpid(-1, 0)
+side_by_side(lambda number: number, absorb, 3)
+print(sorted(found), flush=True)
+def fail(number):
+    if number:
+        threading.Event().wait()
+    raise ValueError
+try:
+    side_by_side(fail, print, 3)
+except ValueError:
+    print("failed")
+try:
+    print("left", os.waitpid(-1, os.WNOHANG))
+except ChildProcessError:
+    print("nobody is left")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["ignored", "waited for"])
+def test_forks_whose_end_somebody_takes_away_are_as_good_as_others(how: str) -> None:
+    done = alone(_ENDS_TAKEN_AWAY, how)
+    assert (done.stderr, done.stdout) == ("", "[1, 2]\nfailed\nnobody is left\n")

@@ -114,9 +114,11 @@ class _Fork:
     def end(self) -> None:
         """Make sure that it is gone; it has ended already unless something went wrong."""
         os.close(self._reader)
-        if os.waitpid(self._pid, os.WNOHANG)[0] == 0:
-            os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
+        # Whoever ignores SIGCHLD, or waits for any child, has taken the end of this one away.
+        with suppress(ChildProcessError, ProcessLookupError):
+            if os.waitpid(self._pid, os.WNOHANG)[0] == 0:
+                os.kill(self._pid, signal.SIGKILL)
+                os.waitpid(self._pid, 0)
 
 
 def _labour(work: Work, number: int, writer: int) -> NoReturn:
