@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -222,3 +225,34 @@ except ChildProcessError:
 def test_forks_whose_end_somebody_takes_away_are_as_good_as_others(how: str) -> None:
     done = alone(_ENDS_TAKEN_AWAY, how)
     assert (done.stderr, done.stdout) == ("", "[1, 2]\nfailed\nnobody is left\n")
+
+
+_MUCH_TO_SAY = """
+import os, threading
+from custody.trees.forks import side_by_side
+parent = os.getpid()
+def work(number):
+    if number == 0:
+        os.kill(parent, 9)
+    while os.getppid() == parent:
+        threading.Event().wait(0.01)
+    os.write(1, b"%d\\n" % os.getpid())
+    return bytes(1 << 20)
+side_by_side(work, print, 3)
+"""
+
+
+@pytest.mark.slow
+def test_a_fork_with_much_to_say_ends_though_its_parent_is_dead() -> None:
+    command = [sys.executable, "-c", _MUCH_TO_SAY]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        forks = [int(running.stdout.readline()) for _ in range(2)]
+        try:
+            # What it prints to is closed once nobody is left that has it open.
+            assert select.select([running.stdout], [], [], 30)[0], "a fork never ended"
+        finally:
+            for pid in forks:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+    assert running.returncode == -signal.SIGKILL

@@ -86,7 +86,7 @@ class _Fork:
         try:
             self._pid = os.fork()
             if self._pid == 0:
-                _labour(work, number, writer)
+                _labour(work, number, self._reader, writer)
         except OSError:
             os.close(self._reader)
             raise
@@ -121,9 +121,11 @@ class _Fork:
                 os.waitpid(self._pid, 0)
 
 
-def _labour(work: Work, number: int, writer: int) -> NoReturn:
+def _labour(work: Work, number: int, reader: int, writer: int) -> NoReturn:
     """Do a share and say what came of it. Whatever happens, nothing of the parent's goes on here."""
     try:
+        # While it is open here too, writing waits for ever where the parent is dead.
+        os.close(reader)
         # An interrupt from the terminal meets the parent, which then ends this process.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
