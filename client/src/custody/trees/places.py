@@ -64,16 +64,23 @@ def _rename(own: str, path: str, *, replace: bool) -> None:
             raise ContentError(f"{path}: {error.strerror}", hint="it appeared meanwhile") from error
         return
     aside = f"{own}-old"
-    os.rename(path, aside)
     try:
+        os.rename(path, aside)
         os.rename(own, path)
-    except OSError:
-        os.rename(aside, path)
+    except BaseException:  # an interrupt comes between the two as well
+        if not os.path.lexists(path):
+            os.rename(aside, path)
         raise
-    if os.path.isdir(aside) and not os.path.islink(aside):
-        _remove(aside)
+    finally:
+        if not os.path.lexists(own):  # it is in place, and the old one is in nobody's way
+            _discard(aside)
+
+
+def _discard(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        _remove(path)
     else:
-        os.unlink(aside)
+        os.unlink(path)
 
 
 def _remove(path: str) -> None:
