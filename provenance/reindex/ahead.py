@@ -21,7 +21,7 @@ from datetime import datetime
 from artifacts import named_keys
 from artifacts.clock import from_milliseconds, to_milliseconds
 from artifacts.db import Database
-from artifacts.errors import CustodyError, EvidenceError
+from artifacts.errors import CustodyError, EvidenceError, UnavailableError
 from artifacts.layout import Key
 from artifacts.named_keys import Kind, Named
 from artifacts.queries import reindexed_facts, reindexing
@@ -101,6 +101,8 @@ class Ahead:
     async def _is_signed(self, listed: Listed) -> bool:
         try:
             dsse.verify(Bundle.parse(await self.store.read(listed.key)).envelope, {self.key})
+        except UnavailableError:
+            raise  # that nothing was read says nothing about the bundle
         except CustodyError:
             return False
         return True

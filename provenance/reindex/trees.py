@@ -21,7 +21,13 @@ from artifacts import layout
 from artifacts.clock import to_milliseconds
 from artifacts.db import Database
 from artifacts.digest import Digest
-from artifacts.errors import CorruptedError, CustodyError, InvalidInputError, LimitExceededError
+from artifacts.errors import (
+    CorruptedError,
+    CustodyError,
+    InvalidInputError,
+    LimitExceededError,
+    UnavailableError,
+)
 from artifacts.named_keys import Named
 from artifacts.queries import locations, queue
 from artifacts.queries.locations import SeenPack
@@ -91,6 +97,8 @@ class TreeFiler:
             vouched, laid = await self._laid(named)  # 2
             await self._locate(named, laid, found.at)  # 3
             await self._check(named, trees, found.at, vouched)  # 4
+        except UnavailableError:
+            raise  # that nothing was read says nothing about the tree
         except CustodyError as error:
             self._report.doubt(found.receipt, error.message)
 
