@@ -121,27 +121,38 @@ def facts_of(named: Named, content: bytes) -> Facts:
 
 
 @dataclass(slots=True)
-class Revocations:
-    """What was revoked, and the secrets of all ids: a line that has no hash is resolved by them."""
+class Issued:
+    """The tokens of all files, and which of them were revoked.
 
+    They are filed together once every file was read: at no moment, however a reindex ends, does
+    an index know a token and not its revocation.
+    """
+
+    tokens: list[TokenFact] = field(default_factory=list)
     revoked: list[RevocationFact] = field(default_factory=list)
-    _secrets: dict[tuple[str, str], bytes] = field(default_factory=dict)
 
     def add(self, facts: Facts) -> None:
         """Take in what one journal file tells."""
+        self.tokens += facts.tokens
         self.revoked += facts.revoked
-        self._secrets.update({(one.project, one.id): one.digest for one in facts.tokens})
 
-    def resolved(self) -> list[RevocationFact]:
+    async def file(self, database: Database) -> None:
+        """Write all tokens, those that were revoked as such."""
+        async with database.writing() as connection:
+            await reindexed_facts.add_tokens(connection, self.tokens)
+            await reindexed_facts.revoke_tokens(connection, self._resolved())
+
+    def _resolved(self) -> list[RevocationFact]:
         """All revocations, with the hash wherever a line of the journal tells it."""
+        secrets = {(one.project, one.id): one.digest for one in self.tokens}
         return [
-            one if one.digest else replace(one, digest=self._secrets.get((one.project, one.id)))
+            one if one.digest else replace(one, digest=secrets.get((one.project, one.id)))
             for one in self.revoked
         ]
 
 
 async def file_facts(database: Database, files: Sequence[Facts], *, now: int) -> list[RunFact]:
-    """Write what `files` tell; return runs whose name another run had first."""
+    """Write what `files` tell, but for tokens; return runs whose name another run had first."""
     rows = RecordRows()
     for facts in files:
         for reference, at in facts.references:
@@ -151,6 +162,5 @@ async def file_facts(database: Database, files: Sequence[Facts], *, now: int) ->
         await reindexing.add_projects(connection, {facts.project for facts in files}, at=now)
         await reindexing.name(connection, rows)
         for facts in files:
-            await reindexed_facts.add_tokens(connection, facts.tokens)
             later += await reindexed_facts.add_runs(connection, facts.runs)
     return later

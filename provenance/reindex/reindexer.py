@@ -6,7 +6,7 @@
 4. Records that are signed; then those that are only sealed, which must contradict none of them.
 5. Links between steps, once all steps are there.
 6. Trees, whose bytes are all read again.
-7. What is left: revocations, jobs for the worker, statements without a record.
+7. What is left: names of runs, statements without a record.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from artifacts.sealing import SIGN
 from artifacts.storage.protocol import Listed, ObjectStore
 from provenance.keys import PublicKey
 from provenance.reindex import journal, statements
-from provenance.reindex.journal import Facts, Revocations
+from provenance.reindex.journal import Facts, Issued
 from provenance.reindex.reading import abreast, chunked, lying
 from provenance.reindex.receipts import receipted
 from provenance.reindex.records import Judge, Segment
@@ -69,7 +69,7 @@ class Reindexer:
     """Records, blobs and links of one transaction."""
     report: Report = field(default_factory=Report)
     _later_runs: list[RunFact] = field(default_factory=list)
-    _revocations: Revocations = field(default_factory=Revocations)
+    _issued: Issued = field(default_factory=Issued)
 
     async def run(self) -> Report:
         """Do all of it, and return what was found."""
@@ -112,11 +112,13 @@ class Reindexer:
         async for facts in abreast(chunked(_each(found.journal)), self._read_facts):
             self._later_runs += await journal.file_facts(self.database, facts, now=self._now)
             for one in facts:
-                self._revocations.add(one)
+                self._issued.add(one)
             self.report.counts["tokens"] += sum(len(one.tokens) for one in facts)
             self.report.counts["runs"] += sum(len(one.runs) for one in facts)
             self.report.counts["references"] += sum(len(one.references) for one in facts)
             self.told("references", self.report.counts["references"])
+        self.report.counts["revocations"] += len(self._issued.revoked)
+        await self._issued.file(self.database)
 
     async def _read_facts(self, chunk: Sequence[tuple[Named, Listed]]) -> list[Facts]:
         sealed = [(named, listed) for named, listed in chunk if self._sealed(named)]
@@ -255,12 +257,9 @@ class Reindexer:
             self.told("trees", number)
 
     async def _end(self, found: Survey, evidence: Evidence) -> None:
-        revoked = self._revocations.resolved()
-        self.report.counts["revocations"] += len(revoked)
         async with self.database.writing() as connection:
             for fact in self._later_runs:
                 await reindexed_facts.give_name(connection, fact)
-            await reindexed_facts.revoke_tokens(connection, revoked)
         for record, seen in evidence.by_record.items():
             if record not in evidence.filed:
                 name = str(Digest.sha256(seen[0].stated.digest))

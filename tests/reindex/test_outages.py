@@ -9,12 +9,14 @@ import pytest
 from artifacts.errors import UnavailableError
 from artifacts.layout import Key
 from artifacts.storage.unchanging import UnchangingStore
+from artifacts.tokens import Tokens
 from provenance.reindex.ahead import Ahead
 from provenance.reindex.reindexer import Reindexer
 from provenance.reindex.report import Report
 from tests.attacks.actors import begin, finish
+from tests.attacks.planting import honest, status
 from tests.reindex.corpus import believing, reindex
-from tests.service import Service
+from tests.service import TOKENS, Service
 from tests.trees.shapes import a_pack, a_tree, send
 
 
@@ -43,6 +45,19 @@ async def test_an_outage_while_a_tree_is_filed_is_not_reported_as_damage(
     with pytest.raises(UnavailableError):
         await away.run()
     assert report.quarantined == []
+
+
+async def test_a_revoked_token_stays_revoked_however_early_a_reindex_ends(
+    service: Service, fresh: Service
+) -> None:
+    await honest(service)
+    issuing = Tokens(service.database, service.store, service.clock, service.seal)
+    await issuing.revoke("other", f"01K{1:023d}")
+    away = Away(fresh, "attestations/")
+    with pytest.raises(UnavailableError):
+        await Reindexer(fresh.database, away, fresh.clock, believing(fresh)).run()
+    assert await status(fresh, "/v1/artifacts?name=x", TOKENS["other"]) == 401
+    assert await status(fresh, "/v1/artifacts?name=x") == 200
 
 
 async def test_nothing_is_signed_while_a_bundle_cannot_be_looked_at(service: Service, fresh: Service) -> None:
