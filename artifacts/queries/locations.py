@@ -27,7 +27,8 @@ class SeenPack:
     claim: Digest
 
 
-def _slices(digests: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+def slices(digests: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """`digests`, as many at a time as one statement takes."""
     for start in range(0, len(digests), _AT_ONCE):
         yield digests[start : start + _AT_ONCE]
 
@@ -64,7 +65,7 @@ async def pack_sizes(
 ) -> Mapping[bytes, int]:
     """The sizes of packs that were looked into."""
     sizes: dict[bytes, int] = {}
-    for some in _slices(digests):
+    for some in slices(digests):
         found = await connection.execute(
             sa.select(pack.c.digest, pack.c.size).where(pack.c.project == project, pack.c.digest.in_(some))
         )
@@ -78,7 +79,7 @@ async def locate(
     """Where those of `digests` lie that a worker has seen in a frame of this project."""
     columns = [location.c[name] for name in Location._fields]
     places: dict[bytes, Location] = {}
-    for some in _slices(digests):
+    for some in slices(digests):
         found = await connection.execute(
             sa.select(*columns).where(location.c.project == project, location.c.digest.in_(some))
         )
@@ -89,7 +90,7 @@ async def locate(
 async def located(connection: AsyncConnection, project: str, digests: Sequence[bytes]) -> set[bytes]:
     """Those of `digests` that lie in a frame."""
     known: set[bytes] = set()
-    for some in _slices(digests):
+    for some in slices(digests):
         known.update(
             await connection.scalars(
                 sa.select(location.c.digest).where(location.c.project == project, location.c.digest.in_(some))
@@ -103,7 +104,7 @@ async def large_blobs(
 ) -> dict[bytes, int]:
     """Those of `digests` that are blobs too large for a frame, with their sizes."""
     sizes: dict[bytes, int] = {}
-    for some in _slices(digests):
+    for some in slices(digests):
         found = await connection.execute(
             sa.select(receipt.c.digest, receipt.c.size).where(
                 receipt.c.project == project,

@@ -165,16 +165,20 @@ async def end_check(
     await connection.execute(
         sa.update(tree)
         .where(tree.c.project == project, tree.c.digest == digest.raw, tree.c.state != TreeState.PRESENT)
-        .values(
-            state=verdict.state.value,
-            reason=verdict.reason,
-            missing=orjson.dumps(verdict.missing).decode() if verdict.missing else None,
-            layout=None if verdict.layout is None else verdict.layout.raw,
-            layout_stored=None if verdict.layout_stored is None else verdict.layout_stored.raw,
-            layout_stored_size=verdict.layout_stored_size,
-            changed_at=at,
-        )
+        .values(**found_as(verdict), changed_at=at)
     )
+
+
+def found_as(verdict: Verdict) -> dict[str, object]:
+    """What a row of a tree says after a worker came to `verdict`."""
+    return {
+        "state": verdict.state.value,
+        "reason": verdict.reason,
+        "missing": orjson.dumps(verdict.missing).decode() if verdict.missing else None,
+        "layout": None if verdict.layout is None else verdict.layout.raw,
+        "layout_stored": None if verdict.layout_stored is None else verdict.layout_stored.raw,
+        "layout_stored_size": verdict.layout_stored_size,
+    }
 
 
 async def add_claims(

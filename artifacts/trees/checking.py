@@ -33,21 +33,22 @@ from artifacts.errors import (
     EvidenceError,
     InvalidInputError,
     NotFoundError,
+    PurgedError,
     UnavailableError,
 )
 from artifacts.labour import LEASE_MS
 from artifacts.limits import MAX_PACK_BYTES
-from artifacts.queries import locations, queue, trees
+from artifacts.queries import locations, queue, removals, repacking, trees
 from artifacts.queries.locations import SeenPack
 from artifacts.queries.queue import Job
 from artifacts.storage.protocol import ObjectStore
 from artifacts.trees import compression, layout, packs, receipts
 from artifacts.trees.claims import PackClaim
 from artifacts.trees.manifest import Entry
-from artifacts.trees.placing import Placing
+from artifacts.trees.placing import Placing, moved
 from artifacts.trees.reading import entries
 from artifacts.trees.receipts import TreeReceipt
-from artifacts.trees.states import TreeState, Verdict
+from artifacts.trees.states import PURGED, TreeState, Verdict
 
 _AGAIN_MS = 200
 _ENTRIES_AT_ONCE = 10_000
@@ -91,7 +92,7 @@ class Checker:
         """Steps 1 and 2 for one claim; why it is refused, or None."""
         try:
             await self._take_claim(job, tree, id_)
-        except (InvalidInputError, EvidenceError, NotFoundError) as error:
+        except (InvalidInputError, EvidenceError, NotFoundError, PurgedError) as error:
             return error.message
         return None
 
@@ -107,6 +108,8 @@ class Checker:
         seen = SeenPack(claim.digest, claim.size, id_)
         async with self._database.writing() as connection:
             await self._keep(connection, job)
+            if await repacking.purged_in(connection, job.project, claim):
+                raise PurgedError("the pack holds contents that were removed for good")
             await locations.add_pack(connection, job.project, seen, found, at=self._now())
 
     async def _look_into(self, project: str, claim: PackClaim) -> list[packs.Location]:
@@ -171,14 +174,22 @@ class Checker:
             missing = tuple(placing.missing)
             if refusal is not None:
                 return Verdict(TreeState.REFUSED, refusal, missing)
-            return Verdict(TreeState.INCOMPLETE, "contents of it are missing", missing)
+            return Verdict(TreeState.INCOMPLETE, await self._why_missing(job.project, missing), missing)
         return await self._vouch(job.project, tree, placing)
+
+    async def _why_missing(self, project: str, missing: Sequence[str]) -> str:
+        async with self._database.reading() as connection:
+            if await removals.barred(connection, project, [bytes.fromhex(one) for one in missing]):
+                return PURGED
+        return "contents of it are missing"
 
     async def _vouch(self, project: str, tree: Digest, placing: Placing) -> Verdict:
         """Step 5: the layout, then the receipt."""
         async with self._database.reading() as connection:
             used = list({frame.pack for frame in placing.frames})
             sizes = await locations.pack_sizes(connection, project, used)
+        if len(sizes) < len(used):
+            raise moved()
         written, digest = await asyncio.to_thread(_compressed_layout, tree, placing, dict(sizes))
         key = keys.tree_layout(project, digest)
         await self._store.put(key, written)
@@ -213,6 +224,8 @@ class Checker:
                 return
             await trees.drop_claims(connection, job.project, tree, later)
             if placing is not None and verdict is not None and verdict.state is TreeState.PRESENT:
+                if not await placing.stays(connection):
+                    raise moved()
                 await trees.add_parts(connection, job.project, tree, placing.parts)
             await queue.complete(connection, job)
 

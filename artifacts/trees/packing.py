@@ -1,12 +1,13 @@
-"""Making a pack here, for those who send files one by one and have only curl."""
+"""Making a pack here: for those who send files one by one and have only curl, and of packs that fray."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from artifacts.digest import Digest
-from artifacts.limits import KIB, MIB
+from artifacts.limits import KIB, MAX_PACK_CONTENT_BYTES, MIB
 from artifacts.trees import compression
 from artifacts.trees.claims import FileClaim, FrameClaim, PackClaim
 
@@ -23,11 +24,12 @@ class Packer:
     _frames: list[FrameClaim] = field(default_factory=list)
     _held: list[bytes] = field(default_factory=list)
     _seen: set[bytes] = field(default_factory=set)
+    _unfolded: int = 0
 
     @property
     def is_full(self) -> bool:
-        """Whether the pack should be closed."""
-        return len(self._pack) >= PACK_TARGET
+        """Whether the pack should be closed: by its bytes, or by what a few of them unfold to."""
+        return len(self._pack) >= PACK_TARGET or self._unfolded >= MAX_PACK_CONTENT_BYTES // 2
 
     def add(self, content: bytes) -> None:
         """Put `content` into the pack, unless it lies there already."""
@@ -39,12 +41,20 @@ class Packer:
         if sum(map(len, self._held)) >= _FRAME_TARGET:
             self._close_frame()
 
+    def keep(self, frame: bytes, files: Sequence[FileClaim]) -> None:
+        """Take over a whole frame of another pack as it is; none of `files`, all that is in it, lies here yet."""
+        self._seen.update(file.digest for file in files)
+        self._append(frame, tuple(files))
+
     def _close_frame(self) -> None:
         frame = compression.encode(b"".join(self._held))
-        files = tuple(FileClaim(hashlib.sha256(one).digest(), len(one)) for one in self._held)
+        self._append(frame, tuple(FileClaim(hashlib.sha256(one).digest(), len(one)) for one in self._held))
+        self._held.clear()
+
+    def _append(self, frame: bytes, files: tuple[FileClaim, ...]) -> None:
         self._frames.append(FrameClaim(len(self._pack), len(frame), files))
         self._pack += frame
-        self._held.clear()
+        self._unfolded += self._frames[-1].size
 
     def close(self) -> tuple[bytes, PackClaim] | None:
         """The pack and its index, or None where nothing was added; begin the next one."""
@@ -57,4 +67,5 @@ class Packer:
         self._pack.clear()
         self._frames.clear()
         self._seen.clear()
+        self._unfolded = 0
         return pack, claim

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from artifacts.errors import GaveWayError
 from artifacts.limits import MAX_TREE_REPORTED
-from artifacts.queries import locations
+from artifacts.queries import locations, repacking
 from artifacts.queries.trees import BLOB_PART
 from artifacts.trees.layout import Frame, Frames
 from artifacts.trees.manifest import EMPTY, Entry, escaped
@@ -75,8 +76,23 @@ class Placing:
     def _refuse(self, entry: Entry, why: str) -> None:
         self.wrong = self.wrong or f"{escaped(entry.path[:200]).decode()}: {why}"
 
+    async def stays(self, connection: AsyncConnection) -> bool:
+        """Whether all of it still lies there; in a transaction that may write it stays so to the end.
+
+        A pack may have been packed anew since it was looked up, a blob removed.
+        """
+        packs = {frame.pack for frame in self.frames}
+        if not await repacking.are_packs(connection, self.project, packs):
+            return False
+        return await repacking.all_stored(connection, self.project, self.blobs)
+
     @property
     def parts(self) -> set[tuple[bytes, int]]:
         """The frames and blobs the tree is made of."""
         frames = {(frame.pack, frame.offset) for frame in self.frames}
         return frames | {(blob, BLOB_PART) for blob in self.blobs}
+
+
+def moved() -> GaveWayError:
+    """What to raise where it does not stay: the same again goes better."""
+    return GaveWayError("some of the tree was packed anew meanwhile")

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from artifacts.digest import Digest
+
+PURGED: Final = "contents of it were purged"
+"""Why a tree is incomplete that can never be complete again."""
 
 
 class TreeState(StrEnum):
@@ -14,7 +18,7 @@ class TreeState(StrEnum):
     CHECKING = "checking"
     """A worker has yet to look."""
     PRESENT = "present"
-    """A worker has seen every byte of it; this never changes."""
+    """A worker has seen every byte of it; only removing some of them changes this."""
     INCOMPLETE = "incomplete"
     """Contents are missing, and nothing that was said of it is wrong."""
     REFUSED = "refused"
