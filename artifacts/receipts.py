@@ -63,6 +63,23 @@ class Receipt:
 
 async def write(store: ObjectStore, receipt: Receipt, *, at: datetime) -> None:
     """Publish `receipt`; the first one of its kind stays, but for one that tells of damage now mended."""
+    if receipt.kind == WORKER and receipt.holds and await _tells_of_damage(store, receipt):
+        await rewrite(store, receipt, at=at)
+    else:
+        await store.put(_key(receipt), _encoded(receipt, at))
+
+
+async def rewrite(store: ObjectStore, receipt: Receipt, *, at: datetime) -> None:
+    """Publish `receipt` in the place of one that cannot be read, or that is not true any more."""
+    content = _encoded(receipt, at)
+    await store.replace(await store.stage(_once(content), at=at, limit=len(content)), _key(receipt))
+
+
+def _key(receipt: Receipt) -> layout.Key:
+    return layout.receipt(receipt.project, receipt.digest, receipt.kind)
+
+
+def _encoded(receipt: Receipt, at: datetime) -> bytes:
     members = {
         "receipt": "custody/v1",
         "kind": receipt.kind,
@@ -73,12 +90,7 @@ async def write(store: ObjectStore, receipt: Receipt, *, at: datetime) -> None:
     }
     if not receipt.holds:
         members["found"] = str(receipt.found)
-    key = layout.receipt(receipt.project, receipt.digest, receipt.kind)
-    content = canonical(members).encode()
-    if receipt.kind == WORKER and receipt.holds and await _tells_of_damage(store, receipt):
-        await store.replace(await store.stage(_once(content), at=at, limit=len(content)), key)
-    else:
-        await store.put(key, content)
+    return canonical(members).encode()
 
 
 async def _tells_of_damage(store: ObjectStore, receipt: Receipt) -> bool:
@@ -122,9 +134,21 @@ async def read(store: ObjectStore, project: str, digest: Digest, *, kind: str) -
         content = await store.read(layout.receipt(project, digest, kind))
     except NotFoundError:
         return None
+    read_back = parse(content)
+    if (read_back.project, read_back.kind, read_back.digest) != (project, kind, digest):
+        raise CorruptedError("the receipt belongs elsewhere", digest=str(digest))
+    return read_back
+
+
+def parse(content: bytes) -> Receipt:
+    """Read a receipt for a blob.
+
+    Raises:
+        CorruptedError: it is none.
+    """
     try:
         body = _ReceiptBody.model_validate(loads(content))
-        read_back = Receipt(
+        return Receipt(
             project=body.project,
             kind=body.kind,
             digest=Digest.parse(body.digest),
@@ -132,7 +156,4 @@ async def read(store: ObjectStore, project: str, digest: Digest, *, kind: str) -
             found=Digest.parse(body.found or body.digest),
         )
     except (ValidationError, InvalidInputError, LimitExceededError) as error:
-        raise CorruptedError("the receipt is not one of ours", digest=str(digest)) from error
-    if (read_back.project, read_back.kind, read_back.digest) != (project, kind, digest):
-        raise CorruptedError("the receipt belongs elsewhere", digest=str(digest))
-    return read_back
+        raise CorruptedError("the receipt is not one of ours") from error

@@ -7,6 +7,7 @@ about the files it names.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from artifacts import layout
 from artifacts.clock import written
 from artifacts.digest import Digest
-from artifacts.errors import CorruptedError, InvalidInputError, NotFoundError
+from artifacts.errors import CorruptedError, InvalidInputError, LimitExceededError, NotFoundError
 from artifacts.storage.protocol import ObjectStore
 from artifacts.strict_json import loads
 from artifacts.wire import Wire, canonical
@@ -48,6 +49,24 @@ class TreeReceipt:
 
 async def write(store: ObjectStore, receipt: TreeReceipt, *, at: datetime) -> None:
     """Publish `receipt`; the first one stays."""
+    await store.put(_key(receipt), _encoded(receipt, at))
+
+
+async def rewrite(store: ObjectStore, receipt: TreeReceipt, *, at: datetime) -> None:
+    """Publish `receipt` in the place of one that cannot be read, or that names another layout."""
+    content = _encoded(receipt, at)
+
+    async def once() -> AsyncIterator[bytes]:
+        yield content
+
+    await store.replace(await store.stage(once(), at=at, limit=len(content)), _key(receipt))
+
+
+def _key(receipt: TreeReceipt) -> layout.Key:
+    return layout.receipt(receipt.project, receipt.digest, TREE)
+
+
+def _encoded(receipt: TreeReceipt, at: datetime) -> bytes:
     members = {
         "receipt": "custody/v1",
         "kind": TREE,
@@ -58,7 +77,7 @@ async def write(store: ObjectStore, receipt: TreeReceipt, *, at: datetime) -> No
         "size": receipt.size,
         "hashed_at": written(at),
     }
-    await store.put(layout.receipt(receipt.project, receipt.digest, TREE), canonical(members).encode())
+    return canonical(members).encode()
 
 
 async def read(store: ObjectStore, project: str, digest: Digest) -> TreeReceipt | None:
@@ -71,13 +90,22 @@ async def read(store: ObjectStore, project: str, digest: Digest) -> TreeReceipt 
         content = await store.read(layout.receipt(project, digest, TREE))
     except NotFoundError:
         return None
-    try:
-        body = _Body.model_validate(loads(content))
-        found = TreeReceipt(
-            body.project, Digest.parse(body.digest), Digest.parse(body.layout), body.entries, body.size
-        )
-    except (ValidationError, InvalidInputError) as error:
-        raise CorruptedError("the receipt is not one of ours", digest=str(digest)) from error
+    found = parse(content)
     if (found.project, found.digest) != (project, digest):
         raise CorruptedError("the receipt belongs elsewhere", digest=str(digest))
     return found
+
+
+def parse(content: bytes) -> TreeReceipt:
+    """Read a receipt for a tree.
+
+    Raises:
+        CorruptedError: it is none.
+    """
+    try:
+        body = _Body.model_validate(loads(content))
+        return TreeReceipt(
+            body.project, Digest.parse(body.digest), Digest.parse(body.layout), body.entries, body.size
+        )
+    except (ValidationError, InvalidInputError, LimitExceededError) as error:
+        raise CorruptedError("the receipt is not one of ours") from error
