@@ -59,10 +59,13 @@ WRITES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "queue": "INSERT, UPDATE, DELETE",
             "tree": "UPDATE",
             "tree_claim": "DELETE",
-            "tree_part": "INSERT",
+            "tree_part": "INSERT, DELETE",
             "tree_sender": "DELETE",
-            "pack": "INSERT",
-            "location": "INSERT",
+            # UPDATE, because rows that others rely on are locked before they are relied on.
+            "pack": "INSERT, UPDATE, DELETE",
+            "receipt": "INSERT, UPDATE, DELETE",
+            "location": "INSERT, DELETE",
+            "tombstone": "INSERT, UPDATE",
         },
     }
 )
