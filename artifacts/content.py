@@ -16,15 +16,24 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts import layout, receipts
 from artifacts.clock import Clock, to_milliseconds
+from artifacts.control import BLOB
 from artifacts.db import Database
 from artifacts.digest import Digest
-from artifacts.errors import CorruptedError, DigestMismatchError, NotFoundError, QuotaExceededError
+from artifacts.errors import (
+    BeingRemovedError,
+    CorruptedError,
+    DigestMismatchError,
+    NotFoundError,
+    PurgedError,
+    QuotaExceededError,
+)
 from artifacts.layout import Key
 from artifacts.limits import MAX_BLOB_BYTES
-from artifacts.queries import queue
+from artifacts.queries import queue, uses
 from artifacts.queries import receipts as receipt_queries
 from artifacts.queries.queue import Job
 from artifacts.receipts import Receipt
+from artifacts.removal import NEVER_REMOVED, Removals, Standing
 from artifacts.storage.protocol import ObjectStore, Staged
 
 HASH = "hash"
@@ -41,6 +50,8 @@ class Received:
     size: int
     again: bool = False
     """Something lay under their name that no worker vouches for: one must look, again if it has."""
+    standing: Standing = NEVER_REMOVED
+    """How the digest stood before they were published."""
 
 
 class Admission(Protocol):
@@ -67,6 +78,7 @@ class Content:
         self._store = store
         self._clock = clock
         self._admission = admission
+        self._removals = Removals(database, store, clock)
 
     async def receive(
         self, project: str, content: AsyncIterable[bytes], *, declared: Digest | None
@@ -76,6 +88,8 @@ class Content:
         Raises:
             DigestMismatchError: the bytes do not hash to `declared`; nothing is left.
             LimitExceededError: there are too many, or too many for the project; nothing is left.
+            BeingRemovedError: such bytes are being removed at the moment; nothing is left.
+            PurgedError: they were removed for good; nothing is left.
         """
         staged = await self._store.stage(content, at=self._clock.now(), limit=MAX_BLOB_BYTES)
         if declared is not None and staged.digest != declared:
@@ -86,23 +100,29 @@ class Content:
                 declared=str(declared),
                 arrived=str(staged.digest),
             )
-        if self._admission is not None:
-            # Only now it is known what they are, and bytes that are here already are always welcome.
-            try:
-                await self._admission.admit(project, staged.digest, staged.size)
-            except QuotaExceededError:
-                await self._store.discard(staged)
-                raise
+        try:
+            standing = await self._admitted(project, staged)
+        except (QuotaExceededError, BeingRemovedError, PurgedError):
+            await self._store.discard(staged)
+            raise
         again = await self.publish(project, staged)
         receipt = Receipt(project, receipts.API, staged.digest, staged.size, staged.digest)
         await receipts.write(self._store, receipt, at=self._clock.now())
-        return Received(staged.digest, staged.size, again)
+        return Received(staged.digest, staged.size, again, standing)
+
+    async def _admitted(self, project: str, staged: Staged) -> Standing:
+        """Only now it is known what they are, and bytes that are here already are always welcome."""
+        standing = await self._removals.standing(project, BLOB, staged.digest)
+        if self._admission is not None:
+            await self._admission.admit(project, staged.digest, staged.size)
+        return standing
 
     async def publish(self, project: str, staged: Staged) -> bool:
         """Publish what was staged under its digest; return whether a worker must look at it again.
 
-        When this returns, what lies there was hashed: in the staging, or where it lies. Nothing
-        is ever removed, so any number of callers may find the same damage and mend it at once.
+        When this returns, what lies there was hashed: in the staging, or where it lies. Damage
+        is never removed, so any number of callers may find the same and mend it at once. Whether
+        the bytes were removed meanwhile turns out in `note`.
 
         Raises:
             CorruptedError: what lies there is damaged and cannot be replaced.
@@ -151,7 +171,12 @@ class Content:
         return Digest("sha256", hasher.hexdigest()), size
 
     async def note(self, connection: AsyncConnection, project: str, received: Received) -> bool:
-        """Write the row of `received` and let a worker read it back; return whether it was new."""
+        """Write the row of `received` and let a worker read it back; return whether it was new.
+
+        Raises:
+            BeingRemovedError: a removal was decided since it began to be published.
+        """
+        await self._removals.check(connection, project, BLOB, received.digest, received.standing)
         now = to_milliseconds(self._clock.now())
         new = await receipt_queries.add_receipt(
             connection, project, received.digest, kind=receipts.API, size=received.size, at=now
@@ -159,6 +184,8 @@ class Content:
         if new or received.again:
             enqueue = queue.enqueue_again if received.again else queue.enqueue
             await enqueue(connection, [(project, HASH, received.digest.hex)], available_at=now)
+        if not new:
+            await uses.name(connection, project, [received.digest], at=now)
         if self._admission is not None:
             self._admission.settled(project, received.digest)
         return new

@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from artifacts import layout, receipts
 from artifacts.clock import Clock, to_milliseconds
 from artifacts.content import Content, Received
+from artifacts.control import BLOB
 from artifacts.db import Database
 from artifacts.digest import Digest, DigestSet
 from artifacts.errors import (
@@ -27,17 +28,19 @@ from artifacts.errors import (
     DigestMismatchError,
     InvalidInputError,
     NotFoundError,
+    PurgedError,
 )
 from artifacts.identifiers import checked_ulid, new_ulid
 from artifacts.labour import LEASE_MS
 from artifacts.layout import Key
 from artifacts.limits import MAX_BLOB_BYTES, MAX_UPLOAD_URLS, SMALL_BLOB_BYTES, UPLOAD_PART_BYTES, URL_SECONDS
-from artifacts.queries import facts, queue, uploads
+from artifacts.queries import facts, queue, uploads, uses
 from artifacts.queries import receipts as receipt_queries
 from artifacts.queries.queue import Job
 from artifacts.queries.uploads import UploadRow, UploadState
 from artifacts.receipts import Receipt
 from artifacts.refs import ArtifactRef
+from artifacts.removal import Removals
 from artifacts.storage.protocol import ObjectStore
 
 JOIN: Final = "join"
@@ -183,6 +186,7 @@ class Joiner:
         self._store = store
         self._clock = clock
         self._content = Content(database, store, clock)
+        self._removals = Removals(database, store, clock)
 
     def _now(self) -> int:
         return to_milliseconds(self._clock.now())
@@ -222,12 +226,19 @@ class Joiner:
         3. That very copy is published. An object that was there before is read again, because
            it is not the one that was just hashed; if it is damaged, the copy takes its place.
         4. Receipt, then rows; the parts go last.
+
+        Raises:
+            BeingRemovedError: such bytes are being removed; the parts wait until they are gone.
         """
         parts = [layout.part(row.id, number) for number in part_numbers(row.size)]
         try:
+            standing = await self._removals.standing(row.project, BLOB, row.digest)
             staged = await self._store.assemble(parts, at=self._clock.now())  # 1
         except NotFoundError:
             await self._refuse(row, "a part was gone before it was checked", parts)
+            return
+        except PurgedError as error:
+            await self._refuse(row, error.message, parts)
             return
         if (staged.digest, staged.size) != (row.digest, row.size):  # 2
             await self._store.discard(staged)
@@ -245,27 +256,28 @@ class Joiner:
             return
         receipt = Receipt(row.project, kind, row.digest, row.size, staged.digest)
         await receipts.write(self._store, receipt, at=self._clock.now())  # 4
+        await self._settled(row, receipt, Received(receipt.digest, receipt.size, again, standing))
+        await self._clear(parts)
+
+    async def _settled(self, row: UploadRow, receipt: Receipt, received: Received) -> None:
         async with self._database.writing() as connection:
             if await uploads.move(connection, row, to=UploadState.PRESENT):
                 if not row.by_step:  # what a step sends is an artifact once the step names it
                     ref = ArtifactRef(DigestSet.only(row.digest))
                     await facts.record_refs(connection, [(row.project, ref)], at=self._now())
-                await self._note(connection, receipt, again=again)
-        await self._clear(parts)
+                await self._note(connection, receipt, received)
 
-    async def _note(self, connection: AsyncConnection, receipt: Receipt, *, again: bool) -> None:
+    async def _note(self, connection: AsyncConnection, receipt: Receipt, received: Received) -> None:
+        project, digest = receipt.project, receipt.digest
         if receipt.kind == receipts.API:
-            received = Received(receipt.digest, receipt.size, again)
-            await self._content.note(connection, receipt.project, received)
+            await self._content.note(connection, project, received)
             return
-        await receipt_queries.add_receipt(
-            connection,
-            receipt.project,
-            receipt.digest,
-            kind=receipt.kind,
-            size=receipt.size,
-            at=self._now(),
+        await self._removals.check(connection, project, BLOB, digest, received.standing)
+        new = await receipt_queries.add_receipt(
+            connection, project, digest, kind=receipt.kind, size=receipt.size, at=self._now()
         )
+        if not new:
+            await uses.name(connection, project, [digest], at=self._now())
 
     async def _refuse(self, row: UploadRow, reason: str, parts: Sequence[Key]) -> None:
         async with self._database.writing() as connection:

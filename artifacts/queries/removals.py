@@ -123,6 +123,9 @@ async def known(connection: AsyncConnection, thing: Thing) -> Known | None:
     if thing.kind == BLOB:
         sizes = sa.select(receipt.c.size).where(_is(receipt, thing.project, thing.digest))
         found = list(await connection.scalars(locked(connection, sizes)))
+        # Whoever places a tree in a pack, or in a large blob, holds one of these rows until it is placed.
+        packs = sa.select(pack.c.size).where(_is(pack, thing.project, thing.digest))
+        found += await connection.scalars(locked(connection, packs))
         return Known(max(found)) if found else None
     columns = (tree.c.state, tree.c.stored_size, tree.c.layout_stored_size, tree.c.layout)
     rows: sa.Select[Any] = sa.select(*columns).where(_is(tree, thing.project, thing.digest))  # Any: columns
