@@ -115,23 +115,30 @@ class StatCache:
     def make_room(self, wanted: int, keep: Iterable[Identity]) -> None:
         """Forget all but `keep` if there is no room for so many more."""
         if len(self.entries) + wanted > MAX_ENTRIES:
-            self.entries = {key: self.entries[key] for key in keep if key in self.entries}
+            self._retain(keep)
+
+    def _retain(self, keep: Iterable[Identity]) -> None:
+        """Forget all but `keep`; moved one by one, so that they never take twice the memory."""
+        known, self.entries = self.entries, {}
+        for key in keep:
+            if (digest := known.pop(key, None)) is not None:
+                self.entries[key] = digest
 
     def save(self, keep: Iterable[Identity]) -> bool:
         """Write the entries of `keep` if they are not what the file holds; return whether it was written.
 
-        A cache that cannot be written is no error: the next run hashes again.
+        The others are forgotten. A cache that cannot be written is no error: the next run hashes again.
         """
         if self.path is None:
             return False
-        entries = {key: self.entries[key] for key in keep if key in self.entries}
-        if not self._added and len(entries) == self._kept:
+        self._retain(keep)
+        if not self._added and len(self.entries) == self._kept:
             return False
         try:
-            _write(self.path, _formed(entries))
+            _write(self.path, _formed(self.entries))
         except OSError:
             return False
-        self._kept, self._added = len(entries), False
+        self._kept, self._added = len(self.entries), False
         return True
 
 
@@ -139,9 +146,12 @@ def _form(digest_size: int) -> struct.Struct:
     return struct.Struct(f"{IDENTITY_SIZE}s{digest_size}s")
 
 
-def _formed(entries: Mapping[Identity, bytes]) -> tuple[bytes, bytes]:
+def _formed(entries: Mapping[Identity, bytes]) -> tuple[bytes, bytearray]:
     """Return the head and body of a file; both members of an entry are always of one length."""
-    body = b"".join(chain.from_iterable(entries.items()))
+    body = bytearray()
+    for piece in chain.from_iterable(entries.items()):
+        # Joining them would first make a list of all.
+        body += piece
     return _MAGIC + hashlib.sha256(body).digest(), body
 
 
@@ -176,7 +186,7 @@ def _read_own(path: str) -> bytes:
         return stream.read(limit)
 
 
-def _write(path: str, pieces: Iterable[bytes]) -> None:
+def _write(path: str, pieces: Iterable[bytes | bytearray]) -> None:
     folder = os.path.dirname(path)
     os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
     os.makedirs(folder, mode=0o700, exist_ok=True)
