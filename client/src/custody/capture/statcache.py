@@ -146,7 +146,7 @@ def _form(digest_size: int) -> struct.Struct:
     return struct.Struct(f"{IDENTITY_SIZE}s{digest_size}s")
 
 
-def _formed(entries: Mapping[Identity, bytes]) -> tuple[bytes, bytearray]:
+def _formed(entries: Mapping[bytes, bytes]) -> tuple[bytes, bytearray]:
     """Return the head and body of a file; both members of an entry are always of one length."""
     body = bytearray()
     for piece in chain.from_iterable(entries.items()):
