@@ -18,6 +18,7 @@ from api.parts import Parts, assemble
 from api.preparing import migrate
 from api.settings import Settings
 from artifacts.clock import to_milliseconds
+from artifacts.control import CONTROL
 from artifacts.db import Database, connect
 from artifacts.labour import Labourer
 from artifacts.queries import tokens
@@ -32,6 +33,7 @@ from artifacts.trees.taking import CHECK
 from artifacts.upkeep import Upkeep
 from artifacts.uploads import JOIN, Joiner
 from provenance.attest import Attester
+from provenance.attest_control import ControlAttester
 from provenance.signers.local import LocalSigner
 
 PUBLIC_URL = "http://custody.test"
@@ -85,6 +87,11 @@ class Service:
     async def sign(self) -> int:
         """Let the signer take what is on its queue."""
         return await self._labour(SIGN, self.attester.attest)
+
+    async def sign_decisions(self) -> int:
+        """Let the signer take the removals and holds that are on its queue."""
+        attester = ControlAttester(self.database, self.store, self.clock, self.signer, PUBLIC_URL)
+        return await self._labour(CONTROL, attester.attest)
 
     async def read_back(self) -> int:
         """Let the worker take what is on its queue."""

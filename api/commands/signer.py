@@ -45,9 +45,11 @@ async def _sign(settings: Settings) -> None:
     from api.running import log_failed_job, owner_name
     from api.stopping import stopped_by_signals
     from artifacts.clock import SystemClock
+    from artifacts.control import CONTROL
     from artifacts.labour import Labourer
     from artifacts.sealing import SIGN
     from provenance.attest import BUILDER, Attester
+    from provenance.attest_control import ControlAttester
     from provenance.published_keys import publish
     from provenance.reindex.ahead import Ahead
     from provenance.signers.local import LocalSigner
@@ -60,10 +62,12 @@ async def _sign(settings: Settings) -> None:
     await publish(store, signer.public_key, builder_id=builder_id, at=clock.now())
     attester = Attester(database, store, clock, signer=signer, public_url=settings.url)
     labourer = Labourer(database, clock, SIGN, owner_name(), attester.attest, log_failed_job)
+    deciding = ControlAttester(database, store, clock, signer, settings.url)
+    decisions = Labourer(database, clock, CONTROL, owner_name(), deciding.attest, log_failed_job)
     try:
         # A restored index knows too little to be signed with.
         await Ahead(database, store, signer.public_key, _seal(settings)).check(now=clock.now())
-        await labourer.run(stop)
+        await asyncio.gather(labourer.run(stop), decisions.run(stop))
     finally:
         await database.close()
 
