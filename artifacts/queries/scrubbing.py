@@ -277,27 +277,12 @@ async def renew_manifest(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Resting:
-    """A layout, and how it rests."""
-
-    digest: Digest
-    stored: Digest
-    size: int
-
-
 async def renew_layout(
-    connection: AsyncConnection, project: str, digest: Digest, *, before: Digest | None, now: Resting
-) -> bool:
-    """Note which layout a present tree has; False where it has another one than `before` meanwhile."""
-    changed = await connection.execute(
+    connection: AsyncConnection, project: str, laid: Digest, *, stored: Digest, size: int
+) -> None:
+    """Note how a layout rests now."""
+    await connection.execute(
         sa.update(tree)
-        .where(
-            tree.c.project == project,
-            tree.c.digest == digest.raw,
-            tree.c.state == TreeState.PRESENT.value,
-            tree.c.layout == (None if before is None else before.raw),
-        )
-        .values(layout=now.digest.raw, layout_stored=now.stored.raw, layout_stored_size=now.size)
+        .where(tree.c.project == project, tree.c.layout == laid.raw)
+        .values(layout_stored=stored.raw, layout_stored_size=size)
     )
-    return changed.rowcount == 1

@@ -164,13 +164,9 @@ class Healer:
         project, digest = _placed(item)
         if now.stored is None or now.size is None:
             return
+        renew = scrubbing.renew_manifest if item.kind == Kind.MANIFEST else scrubbing.renew_layout
         async with self._database.writing() as connection:
-            if item.kind == Kind.MANIFEST:
-                await scrubbing.renew_manifest(connection, project, digest, stored=now.stored, size=now.size)
-                return
-            rests = scrubbing.Resting(digest, now.stored, now.size)
-            for tree in await scrubbing.trees_laid_out(connection, project, digest):
-                await scrubbing.renew_layout(connection, project, tree, before=digest, now=rests)
+            await renew(connection, project, digest, stored=now.stored, size=now.size)
 
     # 3
 

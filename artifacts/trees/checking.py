@@ -10,6 +10,7 @@ For each tree on its queue the worker
    worker has read back; sizes must agree, and targets of links must be some;
 5. writes the layout, then the receipt, then the row.
 
+Of a tree that is present already nothing is checked again, but that its layout is whole.
 A right claim of one caller counts beside a wrong one of another. Every step may be
 repeated: a crash leaves locations that are right, and a tree that is still to be checked.
 """
@@ -44,10 +45,12 @@ from artifacts.queries.queue import Job
 from artifacts.storage.protocol import ObjectStore
 from artifacts.trees import compression, layout, packs, receipts
 from artifacts.trees.claims import PackClaim
+from artifacts.trees.keeping import keep_layout
 from artifacts.trees.manifest import Entry
 from artifacts.trees.placing import Placing, moved
 from artifacts.trees.reading import entries
 from artifacts.trees.receipts import TreeReceipt
+from artifacts.trees.remaking import Remaker
 from artifacts.trees.states import PURGED, TreeState, Verdict
 
 _AGAIN_MS = 200
@@ -62,6 +65,7 @@ class Checker:
         self._store = store
         self._clock = clock
         self._due = Content(database, store, clock).to_be_read_back
+        self._remaker = Remaker(database, store, clock)
 
     def _now(self) -> int:
         return to_milliseconds(self._clock.now())
@@ -73,6 +77,7 @@ class Checker:
             known = await trees.find_tree(connection, job.project, tree)
             claims = await trees.claim_ids(connection, job.project, tree)
         if known is None or known.state is TreeState.PRESENT:
+            await self._remaker.mend(job.project, tree)
             await self._end(job, tree, claims, None)
             return
         refusals = [await self._try_claim(job, tree, claim) for claim in claims]
@@ -191,16 +196,14 @@ class Checker:
         if len(sizes) < len(used):
             raise moved()
         written, digest = await asyncio.to_thread(_compressed_layout, tree, placing, dict(sizes))
-        key = keys.tree_layout(project, digest)
-        await self._store.put(key, written)
-        resting = await self._store.read(key)
+        stored, size = await keep_layout(self._store, project, digest, written, at=self._clock.now())
         receipt = TreeReceipt(project, tree, digest, placing.entries, placing.size)
         await receipts.write(self._store, receipt, at=self._clock.now())
         return Verdict(
             TreeState.PRESENT,
             layout=digest,
-            layout_stored=Digest.of(resting),
-            layout_stored_size=len(resting),
+            layout_stored=stored,
+            layout_stored_size=size,
         )
 
     async def _end(

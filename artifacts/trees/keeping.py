@@ -1,7 +1,7 @@
-"""Publishing a manifest that was read strictly: over whatever lies in its place, if that is none.
+"""Publishing manifests and layouts: over whatever lies in the place of one, if that is none.
 
-The text of a manifest is its digest, but it rests compressed, and a damaged one is replaced by
-what its next sender compressed. So how it rests may change, and the row has to say so.
+They are named by their text and rest compressed, and a damaged one is replaced by what its
+next writer compressed. So how it rests may change, and the row has to say so.
 """
 
 from __future__ import annotations
@@ -9,24 +9,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+from collections.abc import AsyncIterator
+from datetime import datetime
 
 from artifacts import layout
 from artifacts.db import Database
 from artifacts.digest import Digest
-from artifacts.errors import CorruptedError, NotFoundError, UnavailableError
+from artifacts.errors import CorruptedError, LimitExceededError, NotFoundError, UnavailableError
 from artifacts.layout import Key
 from artifacts.queries import scrubbing, trees
 from artifacts.storage.protocol import ObjectStore, Staged
+from artifacts.trees.layout_reading import unfolded
 from artifacts.trees.reading import entries
 
 _LOOKS = 8
 """How often a row is written again that somebody else's repair has outdated meanwhile."""
 
 
-async def keep(
+async def keep_manifest(
     store: ObjectStore, project: str, tree: Digest, staged: Staged, *, known: Digest | None
 ) -> tuple[Digest, int]:
-    """Publish the manifest that was staged; return digest and size of what rests there now.
+    """Publish a manifest that was staged and read strictly; return digest and size of what rests there.
 
     `known` is the digest that the index has of it. The first manifest stays, however it was
     compressed; what is not the manifest of `tree` is replaced in one step.
@@ -63,6 +66,35 @@ async def _is_manifest(store: ObjectStore, project: str, tree: Digest) -> bool:
         async for _ in entries(store, project, tree):
             pass
         return True
+    return False
+
+
+async def keep_layout(
+    store: ObjectStore, project: str, digest: Digest, written: bytes, *, at: datetime
+) -> tuple[Digest, int]:
+    """Publish the layout `digest`, compressed as `written`; return digest and size of what rests there."""
+    key = layout.tree_layout(project, digest)
+    await store.put(key, written)
+    found = await _read(store, key)
+    if found != written and not await asyncio.to_thread(_unfolds_to, digest, found):
+
+        async def once() -> AsyncIterator[bytes]:
+            yield written
+
+        await store.replace(await store.stage(once(), at=at, limit=len(written)), key)
+        found = await store.read(key)
+    return Digest.of(found), len(found)
+
+
+async def _read(store: ObjectStore, key: Key) -> bytes:
+    with contextlib.suppress(CorruptedError):
+        return await store.read(key)
+    return b""
+
+
+def _unfolds_to(digest: Digest, frame: bytes) -> bool:
+    with contextlib.suppress(CorruptedError, LimitExceededError):
+        return Digest.of(unfolded(frame)) == digest
     return False
 
 

@@ -21,6 +21,7 @@ from artifacts.queries import locations, queue, removals, repacking, trees
 from artifacts.queries.queue import Job
 from artifacts.storage.protocol import ObjectStore
 from artifacts.trees import compression, layout, receipts
+from artifacts.trees.keeping import keep_layout
 from artifacts.trees.manifest import Entry
 from artifacts.trees.placing import Placing, moved
 from artifacts.trees.reading import entries
@@ -117,17 +118,15 @@ class Layouts:
         if len(sizes) < len(packs):
             raise moved()
         written, digest = await asyncio.to_thread(_compressed, tree, placing, sizes)
-        key = keys.tree_layout(project, digest)
-        await self._store.put(key, written)
-        resting = await self._store.read(key)
+        stored, size = await keep_layout(self._store, project, digest, written, at=self._clock.now())
         await self._keep(job)
         receipt = TreeReceipt(project, tree, digest, placing.entries, placing.size)
         await receipts.rewrite(self._store, receipt, at=self._clock.now())
         verdict = Verdict(
             TreeState.PRESENT,
             layout=digest,
-            layout_stored=Digest.of(resting),
-            layout_stored_size=len(resting),
+            layout_stored=stored,
+            layout_stored_size=size,
         )
         async with self._database.writing() as connection:
             laid = await repacking.lay(connection, project, row, verdict, placing.parts)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 
 from artifacts import layout as keys
 from artifacts import receipts as blob_receipts
@@ -18,15 +17,14 @@ from artifacts.clock import Clock
 from artifacts.db import Database
 from artifacts.digest import Digest
 from artifacts.errors import CorruptedError, NotFoundError
-from artifacts.layout import Key
-from artifacts.queries import locations, scrubbing, trees
-from artifacts.queries.scrubbing import Resting
+from artifacts.queries import locations, repacking, trees
 from artifacts.storage.protocol import ObjectStore
 from artifacts.trees import compression, layout, receipts
-from artifacts.trees.placing import Placing
+from artifacts.trees.keeping import keep_layout
+from artifacts.trees.placing import Placing, moved
 from artifacts.trees.reading import entries, resting
 from artifacts.trees.receipts import TreeReceipt
-from artifacts.trees.states import TreeRow, TreeState
+from artifacts.trees.states import TreeRow, TreeState, Verdict
 
 
 async def is_whole(store: ObjectStore, project: str, row: TreeRow) -> bool:
@@ -57,7 +55,11 @@ class Remaker:
         return await self.remake(project, tree)
 
     async def remake(self, project: str, tree: Digest) -> bool:
-        """Write layout and receipt of a present tree again; False where that cannot be done."""
+        """Write layout and receipt of a present tree again; False where that cannot be done.
+
+        Raises:
+            GaveWayError: some of it was packed anew meanwhile; the same again goes better.
+        """
         async with self._database.reading() as connection:
             row = await trees.find_tree(connection, project, tree)
         if row is None or row.state is not TreeState.PRESENT:
@@ -68,14 +70,12 @@ class Remaker:
             return False
         if placing.wrong is not None or placing.missing or not await self._vouched(placing):
             return False
-        rests = await self._laid(project, tree, placing)
-        receipt = TreeReceipt(project, tree, rests.digest, placing.entries, placing.size)
-        await receipts.rewrite(self._store, receipt, at=self._clock.now())
+        verdict = await self._laid(project, tree, placing)
         async with self._database.writing() as connection:
-            if not await scrubbing.renew_layout(connection, project, tree, before=row.layout, now=rests):
-                return False
-            await trees.add_parts(connection, project, tree, placing.parts)
-        return True
+            laid = await repacking.lay(connection, project, row, verdict, placing.parts)
+            if laid and not await placing.stays(connection):
+                raise moved()
+        return laid
 
     async def _placed(self, project: str, tree: Digest) -> Placing:
         placing = Placing(project)
@@ -94,19 +94,16 @@ class Remaker:
                 return False
         return True
 
-    async def _laid(self, project: str, tree: Digest, placing: Placing) -> Resting:
+    async def _laid(self, project: str, tree: Digest, placing: Placing) -> Verdict:
+        """The layout, then the receipt."""
+        packs = sorted({frame.pack for frame in placing.frames})
         async with self._database.reading() as connection:
-            used = list({frame.pack for frame in placing.frames})
-            sizes = dict(await locations.pack_sizes(connection, project, used))
+            sizes = dict(await locations.pack_sizes(connection, project, packs))
+        if len(sizes) < len(packs):
+            raise moved()
         text = await asyncio.to_thread(lambda: b"".join(layout.write(tree, placing.frames, sizes)))
-        written = await asyncio.to_thread(compression.encode, text)
-        digest = Digest.of(text)
-        await self._publish(keys.tree_layout(project, digest), written)
-        return Resting(digest, Digest.of(written), len(written))
-
-    async def _publish(self, key: Key, content: bytes) -> None:
-        async def once() -> AsyncIterator[bytes]:
-            yield content
-
-        staged = await self._store.stage(once(), at=self._clock.now(), limit=len(content))
-        await self._store.replace(staged, key)
+        written, digest = await asyncio.to_thread(compression.encode, text), Digest.of(text)
+        stored, size = await keep_layout(self._store, project, digest, written, at=self._clock.now())
+        receipt = TreeReceipt(project, tree, digest, placing.entries, placing.size)
+        await receipts.rewrite(self._store, receipt, at=self._clock.now())
+        return Verdict(TreeState.PRESENT, layout=digest, layout_stored=stored, layout_stored_size=size)
