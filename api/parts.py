@@ -9,6 +9,7 @@ from api.rates import Rates
 from artifacts.clock import Clock
 from artifacts.content import Content
 from artifacts.db import Database
+from artifacts.naming import GRACE_SECONDS, Naming
 from artifacts.reads import Reads
 from artifacts.recording import Recorder
 from artifacts.seal import Seal
@@ -31,6 +32,7 @@ class Parts:
     reads: Reads
     quotas: Quotas
     rates: Rates
+    naming: Naming
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ def assemble(  # noqa: PLR0913  # one argument a part, all by keyword
     clock: Clock,
     fences: Fences | None = None,
     seal: Seal | None = None,
+    grace_seconds: float = GRACE_SECONDS,
 ) -> Parts:
     """Put the parts of an api together over one index and one store."""
     fences = fences or Fences()
@@ -68,4 +71,5 @@ def assemble(  # noqa: PLR0913  # one argument a part, all by keyword
         reads=Reads(database),
         quotas=quotas,
         rates=Rates(clock, rate=fences.rate, burst=fences.burst),
+        naming=Naming(database, clock, grace_seconds=grace_seconds),
     )

@@ -41,6 +41,7 @@ WRITES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "tree": "INSERT, UPDATE",
             "tree_claim": "INSERT",
             "tree_sender": "INSERT",
+            "last_use": "INSERT, UPDATE",
         },
         "signer": {
             "attestation": "INSERT",
@@ -57,7 +58,7 @@ WRITES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "upload": "UPDATE, DELETE",
             "idempotency": "DELETE",
             "queue": "INSERT, UPDATE, DELETE",
-            "tree": "UPDATE",
+            "tree": "UPDATE, DELETE",
             "tree_claim": "DELETE",
             "tree_part": "INSERT, DELETE",
             "tree_sender": "DELETE",
@@ -66,6 +67,7 @@ WRITES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "receipt": "INSERT, UPDATE, DELETE",
             "location": "INSERT, DELETE",
             "tombstone": "INSERT, UPDATE",
+            "last_use": "INSERT, UPDATE, DELETE",
         },
     }
 )

@@ -14,8 +14,8 @@ from api.bodies import DigestsBody
 from api.content_digest import declared_digest, repr_digest
 from api.ranges import asked_range
 from api.strict_route import StrictRoute
+from artifacts.control import BLOB
 from artifacts.digest import Digest
-from artifacts.queries import receipts
 
 router = APIRouter(prefix="/v1/blobs", route_class=StrictRoute, tags=["blobs"])
 
@@ -24,8 +24,7 @@ router = APIRouter(prefix="/v1/blobs", route_class=StrictRoute, tags=["blobs"])
 async def missing(body: DigestsBody, caller: SendingCaller, here: PartsHere) -> MissingAnswer:
     """Those of the digests whose bytes this project has not proven; other projects do not count."""
     asked = [Digest.parse(text) for text in body.digests]
-    async with here.database.reading() as connection:
-        known = await receipts.proven(connection, caller.project, asked)
+    known = await here.naming.present(caller.project, BLOB, asked)
     return MissingAnswer(missing=[str(digest) for digest in asked if digest not in known])
 
 

@@ -42,7 +42,7 @@ outputs_router = APIRouter(prefix="/v1/steps/{step_id}", route_class=StrictRoute
 
 
 def _trees(here: PartsHere) -> Trees:
-    return Trees(here.database, here.store, here.clock, here.quotas)
+    return Trees(here.database, here.store, here.clock, here.quotas, here.naming)
 
 
 TreesHere = Annotated[Trees, Depends(_trees)]
