@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from artifacts import layout
+from artifacts import layout, retold
 from artifacts.aside import MANY, aside_if
 from artifacts.batcher import Batcher
 from artifacts.clock import Clock, from_milliseconds, to_milliseconds
@@ -99,6 +100,11 @@ class Sealer:
         self._seal = seal
         self._decisions: Batcher[Finish | WholeStep, _Decided] = Batcher(self._decide, limit=MAX_BATCH)
         self._segments: Batcher[Line, int] = Batcher(self._publish, limit=MAX_BATCH)
+
+    @property
+    def batchers(self) -> dict[str, Batcher[Any, Any]]:  # Any: each batches something else
+        """What is grouped here, by name, for whoever counts."""
+        return {"decisions": self._decisions, "segments": self._segments}
 
     async def seal(self, request: Finish | WholeStep) -> Sealed:
         """Seal one step and return when its record is durable.
@@ -216,7 +222,7 @@ class _Batch:
         return True
 
     def _finish(self, request: Finish | WholeStep, row: StepRow) -> bool:
-        if isinstance(request, WholeStep) and row.begun != request.begun:
+        if isinstance(request, WholeStep) and row.begun != request.begun and not retold.whole(request, row):
             raise ConflictError("a step of that id is recorded with other content", step=request.step)
         if request.principal is not None and row.principal != request.principal:
             raise ForbiddenError("that step was begun by somebody else", step=request.step)
@@ -224,7 +230,9 @@ class _Batch:
             touched = self.known.touched[request.project, request.step]
             self.decisions.append(self._close(request, row, touched))
             return True
-        if row.finished != request.body.written():
+        if row.finished != request.body.written() and not retold.finish(
+            request, row, self.known.touched.get((request.project, request.step))
+        ):
             raise StepFinishedError(
                 "the step was finished before, otherwise", step=row.id, outcome=row.outcome
             )
@@ -261,8 +269,12 @@ async def _known(connection: AsyncConnection, requests: Sequence[Finish | WholeS
     for project in sorted({request.project for request in requests}):
         ids = sorted({request.step for request in requests if request.project == project})
         rows = await steps.find_steps(connection, project, ids)
-        still_open = [id_ for id_, row in rows.items() if row.state == StepState.OPEN]
-        touched = await products.touched_by(connection, project, still_open)
+        asked = [
+            id_
+            for id_, row in rows.items()
+            if row.state == StepState.OPEN or retold.to_be_compared(row, requests)
+        ]
+        touched = await products.touched_by(connection, project, asked)
         runs = await steps.who_began(connection, project, [id_ for id_ in ids if id_ not in rows])
         known.runs.update(((project, id_), who) for id_, who in runs.items())
         known.rows.update(((project, id_), row) for id_, row in rows.items())
