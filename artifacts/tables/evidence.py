@@ -34,3 +34,23 @@ attestation_subject = sa.Table(
     sa.Index(None, "project", "attestation"),
     sqlite_with_rowid=False,
 )
+
+# What the last reindex saw and left out. It is the whole bucket's: the project that a statement
+# without its record belongs to, nobody knows.
+unfiled_segment = sa.Table(
+    "unfiled_segment",
+    metadata,
+    sa.Column("segment", sa.Text, nullable=False),
+    sa.PrimaryKeyConstraint("segment"),
+    sqlite_with_rowid=False,
+)
+
+unfiled_statement = sa.Table(
+    "unfiled_statement",
+    metadata,
+    sa.Column("step", sa.Text, nullable=False),
+    sa.Column("builder_id", sa.Text, nullable=False),
+    sa.Column("record_digest", sa.LargeBinary(32), nullable=False),
+    sa.PrimaryKeyConstraint("step", "builder_id", "record_digest"),
+    sqlite_with_rowid=False,
+)
