@@ -263,8 +263,7 @@ class Recorder:
         fact: dict[str, object] = {"fact": "reference", "reference": reference_members(ref)}
         await self._journal(project, fact, principal, at=now)
         async with self._database.writing() as connection:
-            await facts.record_refs(connection, [(project, ref)], at=to_milliseconds(now))
-        return True
+            return await facts.record_named(connection, project, ref, at=to_milliseconds(now))
 
     async def _journal(self, project: str, fact: dict[str, object], principal: str, *, at: datetime) -> None:
         """Keep a plain fact in the bucket, so that the index can be lost."""

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.aside import MANY, aside_if
 from artifacts.queries.addresses import address
-from artifacts.queries.dialect import Insert, Row, insert_new, insert_or_renew
+from artifacts.queries.dialect import Insert, Row, insert_new, insert_one, insert_or_renew
 from artifacts.refs import ArtifactRef
 from artifacts.tables import artifact, digest_alias, reference
 
@@ -24,9 +24,21 @@ async def record_refs(
     named now, which keeps it from being collected.
     """
     rows = await aside_if(len(refs) > MANY, _rows, refs, at)
+    await _record_artifacts(connection, rows)
+    await insert_new(connection, reference, rows.references)
+
+
+async def record_named(connection: AsyncConnection, project: str, ref: ArtifactRef, *, at: int) -> bool:
+    """Remember one reference that has a URI or a name; return whether it was new: of many at once, one is."""
+    rows = _rows([(project, ref)], at)
+    await _record_artifacts(connection, rows)
+    (named,) = rows.references
+    return await insert_one(connection, reference, named)
+
+
+async def _record_artifacts(connection: AsyncConnection, rows: _Rows) -> None:
     await insert_or_renew(connection, artifact, rows.artifacts, _named_again)
     await insert_new(connection, digest_alias, rows.aliases)
-    await insert_new(connection, reference, rows.references)
 
 
 class _Rows(NamedTuple):

@@ -185,6 +185,7 @@ async def test_the_same_bytes_and_the_same_reference_at_all_replicas_are_kept_on
         named = [client.post("/v1/artifacts", json=ref) for client in clients for _ in range(2)]
         answers = await together([*uploads, *named])
         assert statuses(answers[: len(uploads)]) == {201: 1, 200: len(uploads) - 1}
+        assert statuses(answers[len(uploads) :]) == {201: 1, 200: len(named) - 1}
         page = (await clients[-1].get(f"/v1/artifacts/sha256:{sha256(content)}")).json()
         assert len(page["references"]) == 1
     left = remains(replicas[0].folder / "data")
