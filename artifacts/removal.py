@@ -75,9 +75,19 @@ class Removals:
         self._admit(digest, found)
         return found
 
+    async def refuse_purged(self, project: str, digest: Digest) -> None:
+        """Refuse bytes before they are sent, where it is clear what they will be.
+
+        Raises:
+            PurgedError: a blob of that digest was removed for good.
+        """
+        async with self._database.reading() as connection:
+            if (await removals.find(connection, project, BLOB, digest)).barred:
+                raise _purged(digest)
+
     def _admit(self, digest: Digest, found: Standing) -> None:
         if found.barred:
-            raise PurgedError("these bytes were removed for good and are not taken in", digest=str(digest))
+            raise _purged(digest)
         if found.state is RemovalState.DELETING:
             left = found.decided_at + self._late_ms - self._now()
             raise _being_removed(digest, seconds=max(1, -(-left // 1000)))
@@ -178,6 +188,10 @@ class Removals:
         until = self._now() + max(self._late_ms, _AGAIN_MS)
         async with self._database.writing() as connection:
             await queue.postpone(connection, job, until=until)
+
+
+def _purged(digest: Digest) -> PurgedError:
+    return PurgedError("these bytes were removed for good and are not taken in", digest=str(digest))
 
 
 def _being_removed(digest: Digest, *, seconds: int) -> BeingRemovedError:

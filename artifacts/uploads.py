@@ -65,12 +65,18 @@ class Uploads:
         self._store = store
         self._clock = clock
         self._joiner = Joiner(database, store, clock)
+        self._removals = Removals(database, store, clock)
 
     async def begin(self, project: str, sender: str, *, digest: Digest, size: int) -> Progress:
-        """Announce `size` bytes that will hash to `digest`."""
+        """Announce `size` bytes that will hash to `digest`.
+
+        Raises:
+            PurgedError: such bytes were removed for good.
+        """
         if digest.algorithm != "sha256" or not 0 <= size <= MAX_BLOB_BYTES:
             raise InvalidInputError(f"an upload has a sha256 and 0 to {MAX_BLOB_BYTES} bytes")
         now = self._clock.now()
+        await self._removals.refuse_purged(project, digest)
         row = UploadRow(
             project, new_ulid(now), sender, digest, size, UploadState.OPEN, None, to_milliseconds(now)
         )

@@ -18,12 +18,16 @@ from api.parts import Parts, assemble
 from api.preparing import migrate
 from api.settings import Settings
 from artifacts.clock import to_milliseconds
+from artifacts.collecting import Collector, Terms
 from artifacts.control import CONTROL
 from artifacts.db import Database, connect
+from artifacts.judging import Collected
 from artifacts.labour import Labourer
 from artifacts.queries import tokens
 from artifacts.queries.queue import Job
 from artifacts.queries.tokens import TokenRow
+from artifacts.removal import REMOVE, Removals
+from artifacts.retention import Retention
 from artifacts.seal import Seal
 from artifacts.sealing import SIGN
 from artifacts.storage.directory import DirectoryStore
@@ -104,6 +108,20 @@ class Service:
     async def join_uploads(self) -> int:
         """Let the worker join the uploads that are on its queue."""
         return await self._labour(JOIN, Joiner(self.database, self.store, self.clock).join)
+
+    async def collect(self, rules: str = "", *, only: str | None = None, dry_run: bool = False) -> Collected:
+        """Let the worker decide what goes, and remove it."""
+        removals = Removals(self.database, self.store, self.clock)
+        terms = Terms(Retention.parse(rules))
+        found = await Collector(self.database, self.clock, removals, terms).collect(
+            only=only, dry_run=dry_run
+        )
+        await self.remove()
+        return found
+
+    async def remove(self) -> int:
+        """Let the worker remove what it was decided to."""
+        return await self._labour(REMOVE, Removals(self.database, self.store, self.clock).remove)
 
     @property
     def seal(self) -> Seal:
