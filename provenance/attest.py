@@ -29,7 +29,7 @@ from artifacts.content import Content
 from artifacts.db import Database
 from artifacts.digest import Digest
 from artifacts.errors import CorruptedError, EvidenceError, InvalidInputError, NotFoundError, UnavailableError
-from artifacts.queries import attestations, queue, sealing, steps, trees, uploads
+from artifacts.queries import attestations, queue, sealing, steps, trees, unfiled, uploads
 from artifacts.queries.attestations import AttestationRow
 from artifacts.queries.queue import Job
 from artifacts.record_codec import decode
@@ -119,9 +119,12 @@ class Attester:
         """
         async with self._database.reading() as connection:
             signed = await attestations.of_steps(connection, job.project, [job.topic])
+            lost = await unfiled.is_stated(connection, job.topic, self._builder_id)
         own = {row.record_digest for row in signed if row.builder_id == self._builder_id}
         if own - {record_digest}:
             raise EvidenceError("another record of this step is signed already")
+        if lost and not own:
+            raise EvidenceError("a record of this step that is lost is signed already")
         return bool(own)
 
     async def _state(self, record: Record, line: bytes) -> Stated:

@@ -6,10 +6,12 @@ before the object that follows from it: a segment lies in the bucket only if its
 a row, a bundle only if its statement has one. So the check is for objects without their row:
 
 1. segments from the month of the newest finished step on, by the id in their names;
-2. every bundle, by its digest.
+2. every bundle, by its digest; one of another name by what it states, since anybody can copy a
+   bundle, or write it otherwise.
 
-Names that somebody planted hold nothing up: a segment counts under our seal alone, a bundle
-under a trusted key alone.
+What somebody planted holds nothing up: a segment counts under our seal alone, a bundle under its
+own digest, written as we write it, and signed by our key. Nor does what a reindex left out: that
+it can file no more is no sign of an older index.
 """
 
 from __future__ import annotations
@@ -24,13 +26,12 @@ from artifacts.db import Database
 from artifacts.errors import CustodyError, EvidenceError, UnavailableError
 from artifacts.layout import Key
 from artifacts.named_keys import Kind, Named
-from artifacts.queries import reindexed_facts, reindexing
+from artifacts.queries import reindexed_facts, reindexing, unfiled
 from artifacts.seal import Seal
 from artifacts.storage.protocol import Listed, ObjectStore
-from provenance import dsse
-from provenance.bundle import Bundle
 from provenance.keys import PublicKey
-from provenance.reindex.reading import chunked
+from provenance.reindex.reading import Lying, chunked
+from provenance.reindex.statements import stated
 
 _AT_ONCE = 1000
 
@@ -83,8 +84,9 @@ class Ahead:
             for project in sorted({named.project for named in chunk}):
                 mine = {named.detail: named.key for named in chunk if named.project == project}
                 known = await reindexed_facts.known_steps(connection, project, mine)
-                for step in sorted(mine.keys() - known):
-                    return mine[step]
+                left = {str(mine[step]): mine[step] for step in sorted(mine.keys() - known)}
+                for segment in sorted(left.keys() - await unfiled.known_segments(connection, list(left))):
+                    return left[segment]
         return None
 
     async def _bundle(self) -> Key | None:
@@ -94,18 +96,25 @@ class Ahead:
             async with self.database.reading() as connection:
                 known = await reindexing.known_statements(connection, sorted(names))
             for digest in sorted(names.keys() - known):
-                if await self._is_signed(names[digest]):
+                if await self._is_news(names[digest]):
                     return names[digest].key
         return None
 
-    async def _is_signed(self, listed: Listed) -> bool:
+    async def _is_news(self, listed: Listed) -> bool:
+        """Whether a bundle states what no statement of the index does."""
         try:
-            dsse.verify(Bundle.parse(await self.store.read(listed.key)).envelope, {self.key})
+            content = await self.store.read(listed.key)
+            seen = stated(Lying(listed.key, to_milliseconds(listed.changed_at), content), self._keyids)
         except UnavailableError:
             raise  # that nothing was read says nothing about the bundle
         except CustodyError:
             return False
-        return True
+        async with self.database.reading() as connection:
+            return not await unfiled.is_known(connection, seen.about)
+
+    @property
+    def _keyids(self) -> dict[PublicKey, str]:
+        return {self.key: self.key.keyid}
 
 
 def _prefixes(projects: Sequence[str], newest: int | None, now: int) -> Iterator[str]:

@@ -22,7 +22,7 @@ from artifacts.digest import Digest
 from artifacts.errors import InvalidInputError
 from artifacts.layout import attestation
 from artifacts.named_keys import Named
-from artifacts.queries import queue, reindexed_facts, reindexing, relinking
+from artifacts.queries import queue, reindexed_facts, reindexing, relinking, unfiled
 from artifacts.queries.reindexed_facts import ReceiptFact, RunFact
 from artifacts.queries.reindexing import Filed
 from artifacts.receipts import WORKER
@@ -264,9 +264,23 @@ class Reindexer:
             if record not in evidence.filed:
                 name = str(Digest.sha256(seen[0].stated.digest))
                 self.report.note(self.report.without_record, "statements without a record", name)
+        await self._keep_unfiled(found, evidence)
         self.report.counts["projects"] = len(found.projects)
         async for _ in self.store.list("staging/"):
             self.report.counts["uploads forgotten"] += 1
+
+    async def _keep_unfiled(self, found: Survey, evidence: Evidence) -> None:
+        """Remember what gave no row: else the signer would take the index for an older one for ever."""
+        steps: dict[str, dict[str, str]] = {}
+        for named, _ in found.segments:
+            steps.setdefault(named.project, {})[str(named.key)] = named.detail
+        async with self.database.writing() as connection:
+            segments: set[str] = set()
+            for project, first in steps.items():
+                known = await reindexed_facts.known_steps(connection, project, set(first.values()))
+                segments.update(key for key, step in first.items() if step not in known)
+            statements = {seen.about for seen in evidence.unfiled()}
+            await unfiled.keep(connection, segments=segments, statements=statements)
 
 
 async def _each(items: Iterable[tuple[Named, Listed]]) -> AsyncIterator[tuple[Named, Listed]]:

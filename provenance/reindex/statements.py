@@ -16,7 +16,7 @@ again, because two statements of one step must never stand beside each other.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -25,10 +25,12 @@ from artifacts import named_keys
 from artifacts.digest import Digest
 from artifacts.errors import CustodyError, EvidenceError
 from artifacts.queries.reindexing import StatedBy
+from artifacts.queries.unfiled import About
 from artifacts.storage.protocol import Listed, ObjectStore
 from artifacts.strict_json import JsonValue
 from provenance import dsse, record_statement
 from provenance.bundle import Bundle
+from provenance.keys import PublicKey
 from provenance.predicate import PROVENANCE_V1
 from provenance.reindex.reading import Lying, abreast, chunked, lying
 from provenance.reindex.report import Doubted, Report, Told
@@ -45,6 +47,11 @@ class Seen:
     step: str
     stated: StatedBy
 
+    @property
+    def about(self) -> About:
+        """What it is about, however it is written."""
+        return About(self.step, self.stated.builder_id, self.record)
+
 
 @dataclass(slots=True)
 class Evidence:
@@ -55,10 +62,26 @@ class Evidence:
     """Records that bundles of unknown signers are about."""
     filed: set[bytes] = field(default_factory=set)
     """Records whose statements have found them."""
+    elsewhere: list[Seen] = field(default_factory=list)
+    """Statements that a trusted key made for a builder it does not speak for."""
 
     def add(self, seen: Seen) -> None:
         """Remember a statement that counts."""
         self.by_record.setdefault(seen.record, []).append(seen)
+
+    def refuse(self, refused: _Refused) -> None:
+        """Remember what a bundle that does not count is about."""
+        if refused.record is not None:
+            self.claimed.add(refused.record)
+        if refused.seen is not None:
+            self.elsewhere.append(refused.seen)
+
+    def unfiled(self) -> Iterator[Seen]:
+        """All that trusted keys stated and that found no record."""
+        for record, seen in self.by_record.items():
+            if record not in self.filed:
+                yield from seen
+        yield from self.elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +90,8 @@ class _Refused:
 
     doubted: Doubted
     record: bytes | None
+    seen: Seen | None = None
+    """What it states, where a trusted key signed it."""
 
 
 async def read_statements(
@@ -86,8 +111,7 @@ async def read_statements(
                 evidence.add(one)
             else:
                 report.doubt(one.doubted.key, one.doubted.reason)
-                if one.record is not None:
-                    evidence.claimed.add(one.record)
+                evidence.refuse(one)
         report.counts["statements"] += len(results)
         told("statements", report.counts["statements"])
     return evidence
@@ -102,28 +126,52 @@ async def _bundles(store: ObjectStore, report: Report, known: Collection[bytes])
             yield listed
 
 
+def stated(one: Lying, keyids: Mapping[PublicKey, str]) -> Seen:
+    """Steps 1 to 4: what a bundle states, if one of the keys of `keyids` signed it.
+
+    Raises:
+        CustodyError: it is no bundle of theirs, or not as it was written.
+    """
+    envelope = _envelope(one)
+    return _seen(one, envelope, _statement(envelope), keyids)
+
+
 def _judged(one: Lying, trust: Trust) -> Seen | _Refused:
     statement: Statement | None = None
     try:
-        digest = Digest.of(one.content)
-        if named_keys.bundle(one.key) != digest:  # 1
-            raise EvidenceError("the bundle was changed: its name is not its digest")
-        envelope = Bundle.from_dict(_as_written(one.content)).envelope  # 2
-        if envelope.payload_type != PAYLOAD_TYPE:
-            raise EvidenceError("the bundle holds no in-toto statement")
-        statement = parsed(Statement, _as_written(envelope.payload), "an in-toto statement")
-        (key,) = dsse.verify(envelope, trust.keys)  # 3
-        predicate_type, builder_id, record, step = _about(statement)  # 4
-        if not trust.speaks_for(key, builder_id):  # 5
-            raise EvidenceError("the key does not speak for that builder")
+        envelope = _envelope(one)
+        statement = _statement(envelope)
+        seen = _seen(one, envelope, statement, trust.keyids)
     except CustodyError as error:
         return _Refused(Doubted(str(one.key), error.message), _claimed(one.content, statement))
+    if not trust.speaks_for(seen.stated.keyid, seen.stated.builder_id):  # 5
+        reason = "the key does not speak for that builder"
+        return _Refused(Doubted(str(one.key), reason), seen.record, seen)
+    return seen
+
+
+def _envelope(one: Lying) -> dsse.Envelope:
+    if named_keys.bundle(one.key) != Digest.of(one.content):  # 1
+        raise EvidenceError("the bundle was changed: its name is not its digest")
+    envelope = Bundle.from_dict(_as_written(one.content)).envelope  # 2
+    if envelope.payload_type != PAYLOAD_TYPE:
+        raise EvidenceError("the bundle holds no in-toto statement")
+    return envelope
+
+
+def _statement(envelope: dsse.Envelope) -> Statement:
+    return parsed(Statement, _as_written(envelope.payload), "an in-toto statement")  # 2
+
+
+def _seen(one: Lying, envelope: dsse.Envelope, statement: Statement, keyids: Mapping[PublicKey, str]) -> Seen:
+    (key,) = dsse.verify(envelope, keyids)  # 3
+    predicate_type, builder_id, record, step = _about(statement)  # 4
     subjects = tuple(
         bytes.fromhex(subject.digest["sha256"]) for subject in statement.subject if "sha256" in subject.digest
     )
-    keyid = trust.keyids[key]
-    stated = StatedBy(digest.raw, builder_id, predicate_type, keyid, subjects, one.changed_at)
-    return Seen(record, step, stated)
+    digest = Digest.of(one.content).raw
+    made = StatedBy(digest, builder_id, predicate_type, keyids[key], subjects, one.changed_at)
+    return Seen(record, step, made)
 
 
 def _as_written(raw: bytes) -> JsonValue:

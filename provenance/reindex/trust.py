@@ -32,9 +32,9 @@ class Trust:
     def __post_init__(self) -> None:
         self.keyids = {key: key.keyid for key in self.keys}
 
-    def speaks_for(self, key: PublicKey, builder_id: str) -> bool:
-        """Whether statements of `builder_id` are signed by `key`."""
-        return builder_id in self.builders.get(self.keyids[key], ())
+    def speaks_for(self, keyid: str, builder_id: str) -> bool:
+        """Whether statements of `builder_id` are signed by the key."""
+        return builder_id in self.builders.get(keyid, ())
 
 
 async def trusted(

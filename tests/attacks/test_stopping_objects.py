@@ -5,7 +5,12 @@ What was planted is left out and listed; everything honest is filed, and signing
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+
 import pytest
+from cryptography.hazmat.primitives.asymmetric import utils
 
 from artifacts import layout
 from artifacts.digest import Digest
@@ -17,11 +22,12 @@ from provenance.dsse import Envelope, Signature
 from provenance.writer import PAYLOAD_TYPE
 from tests.attacks.actors import an_id
 from tests.attacks.planting import honest, plant, status
-from tests.reindex.corpus import reindex
+from tests.reindex.corpus import looking, objects, reindex
 from tests.service import Service
 
 pytestmark = pytest.mark.both_databases
 _RECORD = Digest.of(b"a record")
+P256_ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 
 
 def a_refusal(**changed: object) -> bytes:
@@ -89,3 +95,48 @@ async def test_a_bundle_that_nests_without_end_is_left_out(
 )
 async def test_a_small_object_that_is_large_is_left_out(service: Service, fresh: Service, key: Key) -> None:
     await left_out(service, fresh, key, b" " * (MAX_JSON_BYTES + 1))
+
+
+def copied(bundle: bytes) -> tuple[Key, bytes]:
+    """The very bytes under another name."""
+    return layout.attestation(Digest.of(b"another name")), bundle
+
+
+def spaced(bundle: bytes) -> tuple[Key, bytes]:
+    """The same JSON with a space more."""
+    content = bundle.replace(b'"tlogEntries":[]', b'"tlogEntries": []')
+    return layout.attestation(Digest.of(content)), content
+
+
+def signed_otherwise(bundle: bytes) -> tuple[Key, bytes]:
+    """The other signature that anybody can make of one: (r, n - s)."""
+    envelope = Bundle.parse(bundle).envelope
+    r, s = utils.decode_dss_signature(envelope.signatures[0].sig)
+    other = Signature(utils.encode_dss_signature(r, P256_ORDER - s), envelope.signatures[0].keyid)
+    content = Bundle.of(Envelope(PAYLOAD_TYPE, envelope.payload, (other,))).to_bytes()
+    return layout.attestation(Digest.of(content)), content
+
+
+def hinted(bundle: bytes) -> tuple[Key, bytes]:
+    """The same signature with another hint, which nobody signed."""
+    envelope = Bundle.parse(bundle).envelope
+    other = Signature(envelope.signatures[0].sig, "SHA256:another")
+    content = Bundle.of(Envelope(PAYLOAD_TYPE, envelope.payload, (other,))).to_bytes()
+    return layout.attestation(Digest.of(content)), content
+
+
+@pytest.mark.parametrize("change", [copied, spaced, signed_otherwise, hinted])
+async def test_a_bundle_that_is_written_otherwise_does_not_stop_the_signer(
+    service: Service, fresh: Service, change: Callable[[bytes], tuple[Key, bytes]]
+) -> None:
+    await honest(service)
+    (path,) = (objects(service) / "attestations").rglob("*.json")
+    planted, content = change(path.read_bytes())
+    late = plant(service, planted, content)
+    await looking(service).check(now=service.clock.now())
+    after = datetime(2030, 1, 1, tzinfo=UTC).timestamp()
+    os.utime(late, (after, after))
+    report = await reindex(fresh)
+    assert [one.key for one in report.quarantined] == [str(planted)]
+    await looking(fresh).check(now=service.clock.now())
+    assert report.counts["records signed"] == 1

@@ -18,6 +18,7 @@ from artifacts.queries.tokens import TokenRow
 from artifacts.tokens import Tokens
 from artifacts.trees import manifest
 from provenance.attest import BUILDER
+from provenance.reindex.ahead import Ahead
 from provenance.reindex.reindexer import Believing, Reindexer
 from provenance.reindex.report import Report
 from tests.attacks.actors import OpenStep, begin, built, finish, put
@@ -262,6 +263,11 @@ async def reindex(service: Service, **options: Any) -> Report:
     """Fill the index of `service` from its bucket."""
     believed = options.pop("believed", None) or believing(service)
     return await Reindexer(service.database, service.store, service.clock, believed, **options).run()
+
+
+def looking(service: Service) -> Ahead:
+    """The check of the signer, over the index of `service`."""
+    return Ahead(service.database, service.store, service.signer.public_key, service.seal)
 
 
 @asynccontextmanager

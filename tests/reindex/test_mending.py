@@ -8,13 +8,13 @@ from artifacts.errors import EvidenceError
 from artifacts.queries import reindexed_facts, tokens
 from artifacts.queries.reindexed_facts import TokenFact
 from artifacts.tokens import Tokens
-from provenance.reindex.ahead import Ahead
 from tests.attacks.actors import begin, built, finish, put
 from tests.reindex.corpus import (
     alike,
     answers,
     journal_tokens,
     left_unsigned,
+    looking,
     objects,
     recorded,
     reindex,
@@ -22,11 +22,6 @@ from tests.reindex.corpus import (
 from tests.service import TOKENS, Service
 
 pytestmark = pytest.mark.both_databases
-
-
-def looking(service: Service) -> Ahead:
-    """The check of the signer, over the index of `service`."""
-    return Ahead(service.database, service.store, service.signer.public_key, service.seal)
 
 
 async def test_the_index_that_wrote_the_bucket_may_be_signed_with(service: Service) -> None:

@@ -10,12 +10,11 @@ from artifacts.errors import UnavailableError
 from artifacts.layout import Key
 from artifacts.storage.unchanging import UnchangingStore
 from artifacts.tokens import Tokens
-from provenance.reindex.ahead import Ahead
 from provenance.reindex.reindexer import Reindexer
 from provenance.reindex.report import Report
 from tests.attacks.actors import begin, finish
 from tests.attacks.planting import honest, status
-from tests.reindex.corpus import believing, reindex
+from tests.reindex.corpus import believing, looking, reindex
 from tests.service import TOKENS, Service
 from tests.trees.shapes import a_pack, a_tree, send
 
@@ -66,7 +65,7 @@ async def test_nothing_is_signed_while_a_bundle_cannot_be_looked_at(service: Ser
     await reindex(fresh)  # the copy: it knows the step, and not what is signed now
     await service.sign()
     away = Away(service, "attestations/")
-    looking = Ahead(service.database, away, service.signer.public_key, service.seal)
-    await looking.check(now=service.clock.now())  # every bundle is known by its name
+    check = replace(looking(service), store=away)
+    await check.check(now=service.clock.now())  # every bundle is known by its name
     with pytest.raises(UnavailableError):
-        await replace(looking, database=fresh.database).check(now=service.clock.now())
+        await replace(check, database=fresh.database).check(now=service.clock.now())
