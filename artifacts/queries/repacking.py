@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,6 +19,7 @@ from artifacts.queries import locations, locks, queue, removals, trees
 from artifacts.queries.dialect import insert_new, locked
 from artifacts.queries.locations import SeenPack
 from artifacts.tables import (
+    hold,
     last_use,
     location,
     pack,
@@ -36,7 +37,7 @@ from artifacts.trees.packs import Location
 from artifacts.trees.states import TreeRow, TreeState, Verdict
 
 REPACK: Final = "repack"
-"""The queue of what follows: `tree/<hex>` to be laid out anew, `pack/<hex>` to be removed if nothing uses it."""
+"""The queue of what follows; its topics are those of `laying` and `leaving`."""
 _PACKING: Final = Digest.of(b"where contents of this project lie")
 """No digest of anything that is stored, but one to lock."""
 
@@ -48,7 +49,7 @@ class KnownPack:
     digest: bytes
     size: int
     quiet_since: int
-    """When it was last looked into, or a caller was last told that it is here."""
+    """When it came, was last looked into, or a caller was last told that it is here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +68,23 @@ async def project_names(connection: AsyncConnection) -> list[str]:
     return list((await connection.scalars(sa.select(projects.c.name).order_by(projects.c.name))).all())
 
 
-async def known_packs(connection: AsyncConnection, project: str) -> list[KnownPack]:
-    """The packs of a project in which contents are placed."""
+async def known_packs(
+    connection: AsyncConnection, project: str, among: Collection[bytes] | None = None
+) -> list[KnownPack]:
+    """The packs of a project in which contents are placed; only those `among` these, if there are some."""
     named = sa.and_(last_use.c.project == pack.c.project, last_use.c.digest == pack.c.digest)
+    hashed = (
+        sa.select(sa.func.max(receipt.c.hashed_at))
+        .where(receipt.c.project == pack.c.project, receipt.c.digest == pack.c.digest)
+        .scalar_subquery()
+    )
     found = await connection.execute(
-        sa.select(pack.c.digest, pack.c.size, pack.c.checked_at, last_use.c.named_at)
+        sa.select(pack.c.digest, pack.c.size, pack.c.checked_at, last_use.c.named_at, hashed)
         .outerjoin(last_use, named)
-        .where(pack.c.project == project)
+        .where(pack.c.project == project, sa.true() if among is None else pack.c.digest.in_(among))
         .order_by(pack.c.digest)
     )
-    return [KnownPack(raw, size, max(checked, told or 0)) for raw, size, checked, told in found]
+    return [KnownPack(raw, size, max(at, told or 0, came or 0)) for raw, size, at, told, came in found]
 
 
 async def present_trees(connection: AsyncConnection, project: str) -> list[Digest]:
@@ -159,17 +167,18 @@ async def packs_with_gaps(connection: AsyncConnection, project: str) -> set[byte
     }
 
 
-async def are_packs(connection: AsyncConnection, project: str, packs: Collection[bytes]) -> bool:
-    """Whether contents may be placed in each of `packs`; in a transaction that may write it stays so."""
+async def lock_packs(connection: AsyncConnection, project: str, packs: Collection[bytes]) -> dict[bytes, int]:
+    """Those of `packs` in which contents may be placed, and their sizes.
+
+    In a transaction that may write it stays so to the end.
+    """
+    sizes: dict[bytes, int] = {}
+    columns = (pack.c.digest, pack.c.size)
     for some in locations.slices(sorted(packs)):
-        wanted = (
-            sa.select(pack.c.digest)
-            .where(pack.c.project == project, pack.c.digest.in_(some))
-            .order_by(pack.c.digest)
-        )
-        if len((await connection.scalars(locked(connection, wanted))).all()) != len(some):
-            return False
-    return True
+        asked = sa.select(*columns).where(pack.c.project == project, pack.c.digest.in_(some))
+        wanted: sa.Select[Any] = asked.order_by(pack.c.digest)  # Any: columns of two types
+        sizes |= {row.digest: row.size for row in await connection.execute(locked(connection, wanted))}
+    return sizes
 
 
 async def move(connection: AsyncConnection, project: str, moved: Move, *, at: int) -> None:
@@ -239,39 +248,28 @@ async def lay(
     return True
 
 
-async def is_used(connection: AsyncConnection, project: str, digest: Digest) -> bool:
-    """Whether contents are placed in this pack, or a tree is made of it, or somebody names it for itself.
-
-    That somebody sent it is no reason to keep it: every pack was sent by somebody.
-    """
-    raw = digest.raw
-    reasons = (
-        sa.exists().where(pack.c.project == project, pack.c.digest == raw),
-        sa.exists().where(tree_part.c.project == project, tree_part.c.part == raw),
-        *named(project, sa.literal(raw, sa.LargeBinary)),
+async def named_at(connection: AsyncConnection, project: str, pack_: Digest) -> int:
+    """When a caller was last told that this pack is here; 0 where none ever was."""
+    found = await connection.scalar(
+        sa.select(last_use.c.named_at).where(last_use.c.project == project, last_use.c.digest == pack_.raw)
     )
-    return bool(await connection.scalar(sa.select(sa.or_(*reasons))))
+    return int(found or 0)
 
 
-def named(project: str, digest: sa.ColumnElement[bytes]) -> list[sa.ColumnElement[bool]]:
-    """The ways to name a blob beside sending it: with a name or URI, or as input or output of a step."""
-    return [
-        sa.exists().where(table.c.project == project, table.c.address == digest)
-        for table in (reference, step_input, step_output)
-    ]
+async def kept_for_themselves(
+    connection: AsyncConnection, project: str, packs: Collection[bytes]
+) -> set[bytes]:
+    """Those of `packs` that somebody names with a name, a URI or a step, or that are held.
 
-
-async def named_among(connection: AsyncConnection, project: str, digests: Collection[bytes]) -> set[bytes]:
-    """Those of `digests` that somebody names for themselves."""
-    known: set[bytes] = set()
-    for table in (reference, step_input, step_output):
-        for some in locations.slices(sorted(digests)):
-            known.update(
-                await connection.scalars(
-                    sa.select(table.c.address).where(table.c.project == project, table.c.address.in_(some))
-                )
-            )
-    return known
+    That somebody sent one is no reason to keep it: every pack was sent by somebody.
+    """
+    kept: set[bytes] = set()
+    columns = (reference.c.address, step_input.c.address, step_output.c.address, hold.c.digest)
+    for some in locations.slices(sorted(packs)):
+        for column in columns:
+            asked = sa.select(column).where(column.table.c.project == project, column.in_(some))
+            kept.update(await connection.scalars(asked.distinct()))
+    return kept
 
 
 async def all_stored(connection: AsyncConnection, project: str, blobs: Collection[bytes]) -> bool:
@@ -297,9 +295,19 @@ async def lock_packing(connection: AsyncConnection, project: str, *, to_purge: b
 
 async def purged_in(connection: AsyncConnection, project: str, claim: PackClaim) -> bool:
     """Whether a pack, or a content of it, was purged; in a transaction that may write it stays so."""
-    await lock_packing(connection, project, to_purge=False)
+    await locks.beside(connection, project, [_PACKING, claim.digest])
     contents = [file.digest for frame in claim.frames for file in frame.files]
     return bool(await removals.barred(connection, project, [claim.digest.raw, *contents]))
+
+
+def laying(tree: Digest) -> str:
+    """The topic of a tree that is to be laid out anew."""
+    return f"tree/{tree.hex}"
+
+
+def leaving(old: Digest, purged: Digest | None) -> str:
+    """The topic of a pack that is to be removed; for good, where something in it was purged."""
+    return f"pack/{old.hex}" if purged is None else f"pack/{old.hex}/{purged.hex}"
 
 
 async def follow(

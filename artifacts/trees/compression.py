@@ -50,6 +50,33 @@ def decode(frame: bytes, *, size: int) -> bytes:
     return content
 
 
+def frames(pack: bytes) -> Iterator[tuple[int, bytes]]:
+    """The frames that lie back to back in `pack`, each as where it begins and what it unfolds to.
+
+    Raises:
+        InvalidInputError: it is not made of honest frames.
+        LimitExceededError: one unfolds to too much.
+    """
+    offset = 0
+    while offset < len(pack):
+        size = _check_header(pack[offset : offset + _HEADER], window=_SMALL_WINDOW)
+        if size > MAX_FRAME_BYTES:
+            raise LimitExceededError(f"a frame unfolds to at most {MAX_FRAME_BYTES} bytes")
+        decoder = zstandard.ZstdDecompressor(max_window_size=_SMALL_WINDOW).decompressobj()
+        begin, unfolded, length = offset, [], 0
+        while not decoder.eof:
+            piece = pack[offset : offset + _SLICE]
+            try:
+                unfolded.append(decoder.decompress(piece))
+            except zstandard.ZstdError as error:
+                raise InvalidInputError("a frame cannot be decoded", reason=str(error)[:200]) from error
+            length += len(unfolded[-1])
+            if not piece or length > size:
+                raise InvalidInputError("a frame is cut short, or unfolds to more than it states")
+            offset += len(piece) - len(decoder.unused_data)
+        yield begin, b"".join(unfolded)
+
+
 def _check_header(frame: bytes, *, window: int, size: int | None = None) -> int:
     """The content size in the header; refuse what no honest writer makes."""
     if frame[:4] != _MAGIC:

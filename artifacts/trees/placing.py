@@ -82,7 +82,7 @@ class Placing:
         A pack may have been packed anew since it was looked up, a blob removed.
         """
         packs = {frame.pack for frame in self.frames}
-        if not await repacking.are_packs(connection, self.project, packs):
+        if len(await repacking.lock_packs(connection, self.project, packs)) < len(packs):
             return False
         return await repacking.all_stored(connection, self.project, self.blobs)
 
