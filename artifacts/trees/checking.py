@@ -26,6 +26,7 @@ from artifacts import layout as keys
 from artifacts import receipts as blob_receipts
 from artifacts.clock import Clock, to_milliseconds
 from artifacts.content import Content
+from artifacts.control import BLOB
 from artifacts.db import Database
 from artifacts.digest import Digest
 from artifacts.errors import (
@@ -40,8 +41,10 @@ from artifacts.errors import (
 from artifacts.labour import LEASE_MS
 from artifacts.limits import MAX_PACK_BYTES
 from artifacts.queries import locations, queue, removals, repacking, trees
+from artifacts.queries import receipts as blob_rows
 from artifacts.queries.locations import SeenPack
 from artifacts.queries.queue import Job
+from artifacts.removal import Removals
 from artifacts.storage.protocol import ObjectStore
 from artifacts.trees import compression, layout, packs, receipts
 from artifacts.trees.claims import PackClaim
@@ -65,6 +68,7 @@ class Checker:
         self._store = store
         self._clock = clock
         self._due = Content(database, store, clock).to_be_read_back
+        self._removals = Removals(database, store, clock)
         self._remaker = Remaker(database, store, clock)
 
     def _now(self) -> int:
@@ -107,15 +111,28 @@ class Checker:
             if kept is None:
                 return
             claim = await asyncio.to_thread(PackClaim.from_bytes, kept.body)
-            if await locations.found_right(connection, job.project, claim.digest, id_):
+            if await self._was_right(connection, job.project, claim, id_):
                 return
+        standing = await self._removals.standing(job.project, BLOB, claim.digest)
         found = await self._look_into(job.project, claim)
         seen = SeenPack(claim.digest, claim.size, id_)
         async with self._database.writing() as connection:
             await self._keep(connection, job)
             if await repacking.purged_in(connection, job.project, claim):
                 raise PurgedError("the pack holds contents that were removed for good")
+            await self._removals.check(connection, job.project, BLOB, claim.digest, standing)
+            if await blob_rows.stored_size(connection, job.project, claim.digest) is None:
+                raise NotFoundError("the pack is not stored here", pack=str(claim.digest))
             await locations.add_pack(connection, job.project, seen, found, at=self._now())
+
+    async def _was_right(
+        self, connection: AsyncConnection, project: str, claim: PackClaim, id_: Digest
+    ) -> bool:
+        """Whether there is nothing to look for: a content may have lain in another pack that is gone since."""
+        if not await locations.found_right(connection, project, claim.digest, id_):
+            return False
+        contents = [file.digest for frame in claim.frames for file in frame.files]
+        return len(await locations.located(connection, project, contents)) == len(contents)
 
     async def _look_into(self, project: str, claim: PackClaim) -> list[packs.Location]:
         """Step 2: the pack as it lies in this project, and in no other."""
