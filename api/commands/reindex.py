@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from api.commands.options import add_folder, settings_of
+from api.commands.progress import Progress
 
 if TYPE_CHECKING:
     from api.settings import Settings
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from provenance.reindex.report import Report
 
 _SHOWN: Final = 20
-_TELL_SECONDS: Final = 0.5
 _DESCRIPTION: Final = """\
 Fill the index from the object store alone: an empty one, or one from an older copy. Stop the
 api, the signer and the worker first.
@@ -116,7 +116,7 @@ async def _fill(
         seal = None
     believing = Believing(keys, settings.url + BUILDER, seal, unsealed=args.accept_unsealed)
     database = wiring.open_database(settings)
-    progress = _Progress(quiet=args.json)
+    progress = Progress(quiet=args.json)
     try:
         return await Reindexer(
             database, store, SystemClock(), believing, told=progress, resume=args.resume
@@ -141,34 +141,6 @@ def _keys(settings: Settings, given: list[Path]) -> frozenset[PublicKey]:
             hint="restore the folder of keys, or name the public key with --trust-key",
         )
     return frozenset(keys)
-
-
-class _Progress:
-    """Tells on standard error what is being read: over and over on a terminal, else now and then."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._terminal = sys.stderr.isatty() and not quiet
-        self._quiet = quiet
-        self._next = 0.0
-        self._shown = False
-
-    def __call__(self, what: str, done: int) -> None:
-        now = time.monotonic()
-        if self._quiet or now < self._next:
-            return
-        self._next = now + (_TELL_SECONDS if self._terminal else _TELL_SECONDS * 20)
-        if self._terminal:
-            sys.stderr.write(f"\r\033[K{what} {done:,}")
-            sys.stderr.flush()
-            self._shown = True
-        else:
-            print(f"{what} {done:,}", file=sys.stderr)
-
-    def end(self) -> None:
-        """Leave a clean line."""
-        if self._shown:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
 
 
 def _members(report: Report) -> dict[str, Any]:  # Any: JSON

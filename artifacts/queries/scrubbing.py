@@ -132,6 +132,8 @@ _ROWS: Final[dict[str, Callable[[Area], Rows]]] = {
     BUNDLE: _bundles,
 }
 """Which rows tell of the objects of a kind; of the others the index knows nothing."""
+COUNTED: Final = frozenset({Kind.BLOB, Kind.RECEIPT, Kind.MANIFEST, Kind.TREE_RECEIPT, Kind.LAYOUT})
+"""Objects that are removed when nobody needs them: those that count have a row."""
 
 
 def _blob(area: Area, raw: bytes, size: int) -> Expected:

@@ -7,7 +7,8 @@
 3. Of bytes that stay damaged a worker tells, as it does when it reads back what was sent:
    then nobody relies on them, and whoever sends the good ones again mends them.
 
-A copy takes the place of what is damaged in one step (`ObjectStore.replace`).
+A copy takes the place of what is damaged in one step (`ObjectStore.replace`). What was removed is
+not brought back: of bytes and trees the index has to know, and none may be under a removal.
 """
 
 from __future__ import annotations
@@ -20,14 +21,16 @@ from typing import Final
 from artifacts import layout, receipts
 from artifacts.clock import Clock, to_milliseconds
 from artifacts.content import HASH, Content
+from artifacts.control import BLOB, TREE
 from artifacts.db import Database
 from artifacts.digest import Digest
 from artifacts.errors import CorruptedError, CustodyError, NotFoundError
 from artifacts.limits import MAX_BLOB_BYTES
 from artifacts.named_keys import Kind
 from artifacts.queries import queue, scrubbing
-from artifacts.queries.scrubbing import Expected
+from artifacts.queries.scrubbing import COUNTED, Expected
 from artifacts.receipts import Receipt
+from artifacts.removal import Removals
 from artifacts.scrubbing.areas import Item
 from artifacts.scrubbing.checks import Checks, Look
 from artifacts.storage.protocol import ObjectStore
@@ -59,11 +62,15 @@ class Healer:
         self._checks = checks
         self._copies = copies
         self._content = Content(database, store, clock)
+        self._removals = Removals(database, store, clock)
         self._remaker = Remaker(database, store, clock)
 
     async def heal(self, item: Item, expected: Expected | None) -> Healed:
         """Mend `item`, which was found damaged or missing."""
         item = replace(item, size=None)
+        if expected is None and item.kind in COUNTED:
+            # It may be what a purge has yet to remove, and nothing relies on it.
+            return Healed(why_not="the index does not know it")
         why_not = await self._from_copy(item, expected)
         if why_not is None:
             return Healed(FROM_COPY)
@@ -84,18 +91,19 @@ class Healer:
             look = await self._copies.look(item, None if item.kind in _FOLDED else expected)
             if look.reason is not None:
                 return f"the copy in the second store is damaged too: {look.reason}"
-            await self._copied(item, look)
+            await self._copied(self._copies.store, item, look)
             return await self._now_right(item, expected, look)
         except NotFoundError:
             return "there is no copy in the second store"
         except CustodyError as error:
             return f"the copy could not be taken: {error.message}"
 
-    async def _copied(self, item: Item, look: Look) -> None:
-        copies = self._checks if self._copies is None else self._copies
-        staged = await self._store.stage(
-            copies.store.open(item.key), at=self._clock.now(), limit=MAX_BLOB_BYTES
-        )
+    async def _copied(self, copies: ObjectStore, item: Item, look: Look) -> None:
+        if item.kind in {Kind.BLOB, Kind.MANIFEST}:
+            kind = BLOB if item.kind == Kind.BLOB else TREE
+            project, digest = _placed(item)
+            await self._removals.standing(project, kind, digest)
+        staged = await self._store.stage(copies.open(item.key), at=self._clock.now(), limit=MAX_BLOB_BYTES)
         if staged.digest != look.digest:
             await self._store.discard(staged)
             raise CorruptedError("it changed while it was read")

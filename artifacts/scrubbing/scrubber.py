@@ -68,6 +68,7 @@ class Scrubber:
         """Look at all of `scope` and return what was found.
 
         Raises:
+            NotFoundError: there is no such project.
             UnavailableError: the index or the store is away.
         """
         walk = _Walk(self, scope)
@@ -98,6 +99,8 @@ class _Walk:
         async with self._scrubber.database.reading() as connection:
             projects = await reindexed_facts.projects(connection)
         if self._scope.project is not None:
+            if self._scope.project not in projects:
+                raise NotFoundError("there is no such project", project=self._scope.project)
             # Bundles of all projects lie together; which are of this one, the index says.
             bundles = Area("attestations/sha256/", BUNDLE, self._scope.project, detail="")
             whole: Iterable[Area] = chain([bundles], of_project(self._scope.project))
