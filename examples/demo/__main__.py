@@ -1,6 +1,6 @@
 """`make demo`: a real git repository, cloned, built, installed and used in recorded steps, verified, traced.
 
-Every scene checks what it shows and the demonstration stops at the first surprise, so it is a test too.
+In the middle the database is deleted and made again from the object store. Every scene checks what it shows and the demonstration stops at the first surprise, so it is a test too.
 """
 
 import shutil
@@ -13,7 +13,9 @@ from pathlib import Path
 
 from examples.demo import evidence, trees
 from examples.demo.git_server import GitServer
-from examples.demo.stage import Terminal, UnexpectedError, expect, index, say, scene, service, store
+from examples.demo.loss import claim_index, empty_index, lose_index
+from examples.demo.service import Service, chosen, stopping
+from examples.demo.stage import Terminal, UnexpectedError, expect, say, scene
 
 PROJECT = Path(__file__).parent / "project"
 SDIST = "dist/tally-1.0.0.tar.gz"
@@ -102,14 +104,19 @@ def tell(terminal: Terminal, stack: ExitStack) -> None:
     checkout = terminal.at(terminal.place / "tally")
     commit = checkout.ask("git", "rev-parse", "HEAD").strip()
 
-    scene(f"The service: three processes, {index()} and {store()}; nothing to install or configure")
-    with service(terminal, terminal.place / "custody") as exported:
+    service = Service(terminal, terminal.place / "custody", chosen())
+    scene(f"The service: three processes, {service.index} and {service.store}")
+    claim_index(service)
+    stack.callback(empty_index, service)
+    with stopping(service):
+        exported = service.start()
         asking = checkout.given(exported)
         say('$ eval "$(custody-server env --data …)"   # ' + ", ".join(exported))
         build(asking)
         tree = trees.install(asking, WHEEL)
         tampered = evidence.verify_online(asking, WHEEL, url, tamper)
         evidence.trace(asking, WHEEL, SDIST, commit)
+        lose_index(asking, service, exported, WHEEL, SDIST)
         evidence.get_back(asking, WHEEL)
         use_elsewhere(asking, tree, commit)
         evidence.upload_with_curl(asking)

@@ -1,6 +1,7 @@
 """The examples do what they show."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -13,9 +14,12 @@ import pytest
 
 from artifacts.storage.s3 import Access
 from examples.demo.git_server import GitServer
+from examples.demo.loss import delete_index
+from examples.demo.service import Service
 from examples.demo.stage import Terminal, UnexpectedError
 from tests.fakes.s3.server import BUCKET, SECRET_KEY, a_fake_s3
 from tests.house.tree import ROOT
+from tests.postgres import Cluster
 from tests.s3 import access_to
 
 # Four by `custody run`, one with curl.
@@ -71,10 +75,18 @@ def test_a_surprise_stops_the_demonstration(terminal: Terminal) -> None:
 
 
 def demonstrated(home: Path, **settings: str) -> str:
-    """Run the demonstration as a reader would, in `home`; give what it said if it ended well."""
+    """Run the demonstration; give what it said if it ended well."""
+    done = run_demonstration(home, **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Everything above was checked" in done.stdout
+    return done.stdout
+
+
+def run_demonstration(home: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run the demonstration as a reader would, in `home`."""
     misleading = {"CUSTODY_URL": "http://127.0.0.1:9", "CUSTODY_PIN": "nobody"}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", "examples.demo"],
         cwd=ROOT,
         env={**os.environ, **misleading, **settings, "HOME": str(home), "PATH": path},
@@ -82,9 +94,6 @@ def demonstrated(home: Path, **settings: str) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Everything above was checked" in done.stdout
-    return done.stdout
 
 
 def bucket_of(access: Access) -> dict[str, str]:
@@ -101,7 +110,9 @@ def bucket_of(access: Access) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_demonstration_ends_well(tmp_path: Path) -> None:
-    assert "SQLite and a directory" in demonstrated(tmp_path, CUSTODY_STORE_URL="")
+    told = demonstrated(tmp_path, CUSTODY_STORE_URL="")
+    assert "SQLite and a directory" in told
+    assert_the_index_was_lost(told, "$ rm -r ")
 
 
 @pytest.mark.slow
@@ -110,15 +121,62 @@ def test_the_demonstration_runs_over_a_bucket_with_one_variable_changed(tmp_path
     with a_fake_s3() as fake:
         told = demonstrated(tmp_path, **bucket_of(access_to(fake)))
         kept = sorted(fake.shelf.objects)
-    assert f"the object store s3://{BUCKET}/demo" in told
+    (own,) = set(re.findall(rf"the object store s3://{BUCKET}/(demo/[0-9a-f-]+)", told))
     assert SECRET_KEY not in told
     for folder in ("blobs", "trees", "layouts", "records", "receipts/tree"):
-        assert any(name.startswith(f"demo/projects/default/{folder}/") for name in kept), folder
-    assert sum(name.startswith("demo/attestations/") for name in kept) == STEPS
+        assert any(name.startswith(f"{own}/projects/default/{folder}/") for name in kept), folder
+    assert sum(name.startswith(f"{own}/attestations/") for name in kept) == STEPS
+    assert all(name.startswith(own) for name in kept)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
-def test_the_demonstration_runs_over_a_real_s3_server(tmp_path: Path, real_bucket: Access) -> None:
-    settings = bucket_of(real_bucket)
-    assert f"the object store {settings['CUSTODY_STORE_URL']}" in demonstrated(tmp_path, **settings)
+@pytest.mark.timeout(400)
+def test_the_demonstration_runs_on_postgresql_and_a_real_s3_server(
+    tmp_path: Path, real_bucket: Access, postgres: Cluster
+) -> None:
+    name = postgres.empty()
+    settings = {**bucket_of(real_bucket), "CUSTODY_DATABASE_URL": postgres.url(name)}
+    told = demonstrated(tmp_path, **settings)
+    assert f"PostgreSQL and the object store {settings['CUSTODY_STORE_URL']}/" in told
+    assert_the_index_was_lost(told, f'sql> DROP DATABASE "{name}";\nsql> CREATE DATABASE "{name}";\n')
+    assert postgres.execute(TABLES, database=name) == []
+    postgres.drop(name)
+
+
+@pytest.mark.slow
+def test_whoever_may_make_no_databases_has_the_schema_dropped(
+    terminal: Terminal, postgres: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = postgres.empty()
+    postgres.execute("CREATE ROLE demonstrator LOGIN", f"ALTER DATABASE {name} OWNER TO demonstrator")
+    postgres.execute("CREATE TABLE lost (x int)", "ALTER TABLE lost OWNER TO demonstrator", database=name)
+    settings = {"CUSTODY_DATABASE_URL": postgres.url(name, role="demonstrator")}
+    delete_index(Service(terminal, terminal.place, settings))
+    assert capsys.readouterr().out == "sql> DROP SCHEMA public CASCADE;\nsql> CREATE SCHEMA public;\n"
+    assert postgres.execute(TABLES, database=name) == []
+    postgres.drop(name)
+    postgres.execute("DROP ROLE demonstrator")
+
+
+@pytest.mark.slow
+def test_a_database_that_holds_something_is_left_alone(tmp_path: Path, postgres: Cluster) -> None:
+    name = postgres.empty()
+    postgres.execute("CREATE TABLE mine (x int)", database=name)
+    done = run_demonstration(tmp_path, CUSTODY_DATABASE_URL=postgres.url(name))
+    assert done.returncode == 1
+    assert "give it an empty one" in done.stdout
+    assert postgres.execute(TABLES, database=name) == [("mine",)]
+    postgres.drop(name)
+
+
+TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+
+
+def assert_the_index_was_lost(told: str, how: str) -> None:
+    """It was deleted that way in the middle, made again, and answered as before."""
+    lost, reindexed, same = told.index(how), told.index("$ custody-server reindex"), told.index(SAME)
+    assert told.index("$ custody trace") < lost < reindexed < same < told.index("Step 4")
+    assert "left out" not in told
+
+
+SAME = "are the same, byte for byte"
