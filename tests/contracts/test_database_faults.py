@@ -100,10 +100,7 @@ async def stopped_at_once(scene: Scene) -> AsyncIterator[None]:
 async def killed_backends(scene: Scene) -> AsyncIterator[None]:
     """Every connection that waits in the pool is gone."""
     ours = await scene.admin()
-    await ours.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
-        scene.name,
-    )
+    await killed(ours, scene)
     await ours.close()
     yield
 
@@ -120,23 +117,32 @@ async def locked(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def slow(scene: Scene) -> AsyncIterator[None]:
-    """Every statement that writes takes too long."""
+async def triggered(scene: Scene, statement: str) -> AsyncIterator[None]:
+    """Every statement that writes does this first."""
     ours = await scene.admin()
     await ours.execute(
-        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS "
-        "'BEGIN PERFORM pg_sleep(5); RETURN NULL; END'"
+        f"CREATE FUNCTION trip() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {statement}; RETURN NULL; END$$"
     )
     tables = await ours.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     for row in tables:
         await ours.execute(
-            f"CREATE TRIGGER dawdling BEFORE INSERT OR UPDATE ON {row[0]} EXECUTE FUNCTION dawdle()"
+            f"CREATE TRIGGER tripping BEFORE INSERT OR UPDATE ON {row[0]} EXECUTE FUNCTION trip()"
         )
     try:
         yield
     finally:
-        await ours.execute("DROP FUNCTION dawdle CASCADE")
+        await ours.execute("DROP FUNCTION trip CASCADE")
         await ours.close()
+
+
+def slow(scene: Scene) -> AbstractAsyncContextManager[None]:
+    """Every statement that writes takes too long."""
+    return triggered(scene, "PERFORM pg_sleep(5)")
+
+
+def undone(scene: Scene) -> AbstractAsyncContextManager[None]:
+    """Every transaction that writes is undone, as one of two in a deadlock is."""
+    return triggered(scene, "RAISE EXCEPTION USING ERRCODE = '40P01'")
 
 
 @asynccontextmanager
@@ -181,26 +187,6 @@ async def killed(ours: asyncpg.Connection, scene: Scene) -> None:
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()",
         scene.name,
     )
-
-
-@asynccontextmanager
-async def undone(scene: Scene) -> AsyncIterator[None]:
-    """Every transaction that writes is undone, as one of two in a deadlock is."""
-    ours = await scene.admin()
-    await ours.execute(
-        "CREATE FUNCTION undo() RETURNS trigger LANGUAGE plpgsql AS "
-        "'BEGIN RAISE EXCEPTION USING ERRCODE = ''40P01''; END'"
-    )
-    tables = await ours.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-    for row in tables:
-        await ours.execute(
-            f"CREATE TRIGGER undoing BEFORE INSERT OR UPDATE ON {row[0]} EXECUTE FUNCTION undo()"
-        )
-    try:
-        yield
-    finally:
-        await ours.execute("DROP FUNCTION undo CASCADE")
-        await ours.close()
 
 
 FAULTS: list[Fault] = [
