@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from api.express import Express
 from api.hot_route import HotRoute
 from api.limiting import Edge
-from api.metrics import Metrics
+from api.metrics import ApiMetrics
 from api.parts import Parts
 from api.problems import install
 from api.routes import (
@@ -27,8 +27,8 @@ from api.routes import (
     trees,
     uploads,
 )
+from api.version import VERSION
 
-VERSION = "0.1.0"
 _ROUTERS = (
     runs.router,
     steps.router,
@@ -64,9 +64,10 @@ class Application(FastAPI):
         return self.openapi_schema
 
 
-def create_app(parts: Parts) -> FastAPI:
+def create_app(parts: Parts, metrics: ApiMetrics | None = None) -> FastAPI:
     """The application over `parts`; tests pass their own."""
-    metrics = Metrics()
+    metrics = metrics or ApiMetrics()
+    metrics.show_batches({**parts.reads.batchers, **parts.sealer.batchers})
     # No redirects: they would repeat the Host header, and carry a token to whatever port it names.
     app = Application(docs_url=None, redoc_url=None, redirect_slashes=False)
     app.state.parts = parts

@@ -12,9 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import express
 from api.express import Express
-from api.metrics import Metrics
+from api.metrics import ApiMetrics
 from api.prefix import Prefix
 from api.problems import problem
+from api.version import HEADER
 from artifacts.errors import CustodyError, InvalidInputError
 
 _TRACEPARENT: Final = re.compile(rb"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
@@ -22,6 +23,7 @@ _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{0,5})?
 _SAFE_HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
+    (b"custody-version", HEADER.encode()),
     (b"content-security-policy", b"default-src 'none'; style-src 'self'; frame-ancestors 'none'"),
 )
 _log = structlog.get_logger()
@@ -31,7 +33,7 @@ class Edge:
     """The outermost layer: pure ASGI, because it must see requests before anything reads them."""
 
     def __init__(
-        self, app: ASGIApp, *, public_url: str, hosts: frozenset[str], metrics: Metrics, lanes: Express
+        self, app: ASGIApp, *, public_url: str, hosts: frozenset[str], metrics: ApiMetrics, lanes: Express
     ) -> None:
         self._app = app
         self._lanes = lanes
@@ -67,6 +69,7 @@ class Edge:
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         status = 500
+        self._metrics.began()
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -84,8 +87,22 @@ class Edge:
         finally:
             # Labels come from the route's own template: what a caller writes is never a label.
             route = getattr(scope.get("route"), "path", "unknown")
-            self._metrics.answered(scope["method"], route, status, time.perf_counter() - began)
-            _log.debug("request.answered", method=scope["method"], route=route, status=status)
+            seconds = time.perf_counter() - began
+            self._metrics.answered(scope["method"], route, status, seconds)
+            _tell(scope, route, status, seconds)
+
+
+def _tell(scope: Scope, route: str, status: int, seconds: float) -> None:
+    """Log the answer: always where it is our fault, else only for whoever wants to see every request."""
+    told = _log.warning if status >= 500 else _log.debug
+    told(
+        "request.answered",
+        method=scope["method"],
+        route=route,
+        status=status,
+        seconds=round(seconds, 4),
+        trace_id=scope["custody.trace_id"],
+    )
 
 
 def _host(header: bytes) -> str:

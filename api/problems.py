@@ -84,7 +84,7 @@ def install(app: FastAPI, public_url: str) -> None:
         return answer
 
     async def unknown(request: Request, error: Exception) -> Response:
-        _log.error("request.failed", error=type(error).__name__, exc_info=error)
+        _log.error("request.failed", error=type(error).__name__, trace_id=trace_id(request), exc_info=error)
         return _answer(request, CustodyError("the request failed; the log has the reason"), 500)
 
     def _answer(request: Request, error: CustodyError, status: int) -> Response:

@@ -128,6 +128,22 @@ class Settings(BaseSettings):
             "by default seal.key in the data folder, made on first use."
         ),
     ] = None
+    metrics_listen: Annotated[
+        str | None,
+        Field(
+            description="Address and port where a signer or worker shows its metrics to anybody; without one, "
+            "nowhere. Under serve the worker takes the port after it."
+        ),
+    ] = None
+    drain_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=600,
+            description="How long an api that is told to stop says so in /readyz and goes on, before it takes "
+            "no more connections.",
+        ),
+    ] = 0
     log_level: Annotated[str, Field(description="debug, info, warning or error.")] = "info"
 
     @field_validator("data")
@@ -138,9 +154,11 @@ class Settings(BaseSettings):
             raise ValueError("choose a folder without ? in its path")
         return value
 
-    @field_validator("listen")
+    @field_validator("listen", "metrics_listen")
     @classmethod
-    def _listen_has_a_port(cls, value: str) -> str:
+    def _listen_has_a_port(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
         host, colon, port = value.rpartition(":")
         if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
             raise ValueError("write it as host:port, for example 127.0.0.1:8080")

@@ -32,17 +32,25 @@ class Child:
     arguments: Sequence[str]
 
 
-async def keep_running(child: Child, environment: Mapping[str, str], stop: asyncio.Event) -> None:
-    """Run `child` until `stop` is set, starting it again when it dies.
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """`soon`: finish and end. `now`: end."""
+
+    soon: asyncio.Event
+    now: asyncio.Event
+
+
+async def keep_running(child: Child, environment: Mapping[str, str], stopping: Stopping) -> None:
+    """Run `child` until it is to stop, starting it again when it dies.
 
     Raises:
         GaveUpError: it died five times in a row within seconds of its start.
     """
     failures = 0
-    while not stop.is_set():
+    while not stopping.soon.is_set():
         began = asyncio.get_running_loop().time()
-        status = await _run_once(child, environment, stop)
-        if stop.is_set():
+        status = await _run_once(child, environment, stopping)
+        if stopping.soon.is_set():
             return
         steady = asyncio.get_running_loop().time() - began > _STEADY_SECONDS
         failures = 1 if steady else failures + 1
@@ -53,7 +61,7 @@ async def keep_running(child: Child, environment: Mapping[str, str], stop: async
         await asyncio.sleep(pause)
 
 
-async def _run_once(child: Child, environment: Mapping[str, str], stop: asyncio.Event) -> int:
+async def _run_once(child: Child, environment: Mapping[str, str], stopping: Stopping) -> int:
     running = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -65,15 +73,19 @@ async def _run_once(child: Child, environment: Mapping[str, str], stop: asyncio.
         start_new_session=True,  # Ctrl-C reaches this process alone; it tells the children
     )
     ended = asyncio.create_task(running.wait())
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if not ended.done():
+    if not await _first(ended, stopping.soon):
         running.terminate()
-        done, _ = await asyncio.wait({ended}, timeout=STOP_SECONDS)
-        if not done:
+        if not await _first(ended, stopping.now, seconds=STOP_SECONDS):
             running.kill()
     return await ended
+
+
+async def _first(ended: asyncio.Task[int], event: asyncio.Event, *, seconds: float | None = None) -> bool:
+    """Whether the process ended before `event`, and in time."""
+    waiting = asyncio.create_task(event.wait())
+    await asyncio.wait({ended, waiting}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    return ended.done()
 
 
 def stop_with_parent() -> None:

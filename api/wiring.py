@@ -91,13 +91,14 @@ _STORES: Final[Mapping[str, Callable[[Settings], ObjectStore]]] = MappingProxyTy
 )
 
 
-def build(settings: Settings) -> Parts:
-    """The parts of an api process."""
+def build(settings: Settings, *, watched: Callable[[ObjectStore], ObjectStore] | None = None) -> Parts:
+    """The parts of an api process; `watched` may put something between them and the store."""
+    store = open_store(settings)
     return assemble(
         public_url=settings.url,
         hosts=settings.hosts,
         database=open_database(settings),
-        store=open_store(settings),
+        store=store if watched is None else watched(store),
         clock=SystemClock(),
         seal=open_seal(settings),
         fences=Fences(

@@ -29,6 +29,9 @@ class Batcher(Generic[T, R]):
         self._limit = limit
         self._waiting: list[tuple[T, asyncio.Future[R]]] = []
         self._writing: asyncio.Task[None] | None = None
+        self.batches = 0
+        """How many were written so far, for whoever watches; `members` is what was in them."""
+        self.members = 0
 
     async def submit(self, value: T) -> R:
         """Wait until `value` is committed and return its result, or raise what refused it."""
@@ -42,6 +45,8 @@ class Batcher(Generic[T, R]):
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[: self._limit], self._waiting[self._limit :]
+                self.batches += 1
+                self.members += len(batch)
                 await self._write(batch)
         finally:
             self._writing = None

@@ -15,7 +15,7 @@ from artifacts.queries import queue
 from artifacts.queries.queue import Job
 
 LEASE_MS: Final = 30_000
-_AT_ONCE: Final = 32
+AT_ONCE: Final = 32
 _IDLE_FIRST: Final = 0.01
 _IDLE_MOST: Final = 0.1
 
@@ -35,7 +35,7 @@ class Labourer:
     owner: str
     work: Work
     failed: Callable[[Job, Exception], None]
-    at_once: int = _AT_ONCE
+    at_once: int = AT_ONCE
     """How many jobs are leased together; one, where a job may take long."""
 
     @repeated

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from artifacts.batcher import Batcher
 from artifacts.db import Database
@@ -40,6 +41,11 @@ class Reads:
             self._find_artifacts, limit=MAX_BATCH
         )
         self._pages: Batcher[tuple[str, str], StepPage] = Batcher(self._find_pages, limit=MAX_BATCH)
+
+    @property
+    def batchers(self) -> dict[str, Batcher[Any, Any]]:  # Any: each batches something else
+        """What is gathered here, by name, for whoever counts."""
+        return {"tokens": self._tokens, "artifacts": self._artifacts, "steps": self._pages}
 
     async def token(self, digest: bytes) -> TokenRow | None:
         """The project token with this hash, unless it was revoked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from artifacts.clock import Clock, to_milliseconds
@@ -28,8 +29,15 @@ class Upkeep:
     """Keeps the house in order; every call may be repeated and run beside others."""
 
     def __init__(
-        self, database: Database, store: ObjectStore, clock: Clock, seal: Seal | None = None
+        self,
+        database: Database,
+        store: ObjectStore,
+        clock: Clock,
+        seal: Seal | None = None,
+        *,
+        damaged: Callable[[], None] | None = None,
     ) -> None:
+        self._damaged = damaged
         self._database = database
         self._store = store
         self._clock = clock
@@ -43,6 +51,8 @@ class Upkeep:
             receipt = await self._content.read_back(job.project, digest, job=job)
         except NotFoundError:
             receipt = None  # it was deleted; there is nothing to vouch for
+        if receipt is not None and not receipt.holds and self._damaged is not None:
+            self._damaged()
         async with self._database.writing() as connection:
             if await queue.complete(connection, job) and receipt is not None and receipt.holds:
                 await receipts.add_receipt(

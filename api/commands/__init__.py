@@ -11,9 +11,21 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
+from api.version import VERSION
 from artifacts.errors import CustodyError
 
-_COMMANDS: Final = ("serve", "api", "signer", "worker", "env", "migrate", "doctor", "reindex", "tokens", "completion")
+_COMMANDS: Final = (
+    "serve",
+    "api",
+    "signer",
+    "worker",
+    "env",
+    "migrate",
+    "doctor",
+    "reindex",
+    "tokens",
+    "completion",
+)
 _EPILOG: Final = """\
 start here:
   custody-server serve --data ./custody-data
@@ -32,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    top.add_argument("--version", action="version", version="custody-server 0.1.0")
+    top.add_argument("--version", action="version", version=f"custody-server {VERSION}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name in _COMMANDS:
         import_module(f"api.commands.{name}").register(commands)

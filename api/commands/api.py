@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 
 from api.commands.options import add_folder, add_listen, add_supervised, settings_of
 
@@ -24,12 +25,17 @@ def run(args: argparse.Namespace) -> int:
 
     from api import logs, wiring
     from api.app import create_app
+    from api.draining import DrainingServer
+    from api.measured_store import MeasuredStore
+    from api.metrics import ApiMetrics
+    from api.stopping import die_of, told_already
 
     settings = settings_of(args)
     logs.configure(settings.log_level, process="api")
-    parts = wiring.build(settings)
+    metrics = ApiMetrics()
+    app = create_app(wiring.build(settings, watched=lambda store: MeasuredStore(store, metrics)), metrics)
     config = uvicorn.Config(
-        create_app(parts),
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,
@@ -42,5 +48,7 @@ def run(args: argparse.Namespace) -> int:
     # What is loaded by now stays until the end: nobody needs to look through it for garbage again.
     gc.collect()
     gc.freeze()
-    uvicorn.Server(config).run()
+    again = told_already if args.supervised else die_of
+    told = functools.partial(setattr, app.state, "draining", True)
+    DrainingServer(config, told=told, seconds=settings.drain_seconds, again=again).run()
     return 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import shlex
 import sys
@@ -30,31 +31,49 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def run(args: argparse.Namespace) -> int:
     """Print the variables; 3 if nothing was ever served from the folder."""
     settings = settings_of(args)
-    try:
-        url = json.loads((settings.data / "serving.json").read_text())["url"]
-        token = settings.token_file.read_text().strip()
-        pin = asyncio.run(_pin(settings))
-    except FileNotFoundError:
-        pin = None
-    if pin is None:
+    url, pin = _url(settings), asyncio.run(_pin(settings))
+    if url is None or pin is None:
         print(f"custody-server: nothing has been served from {settings.data} yet", file=sys.stderr)
         print(f"hint: custody-server serve --data {settings.data}", file=sys.stderr)
         return 3
-    variables = {"CUSTODY_URL": url, "CUSTODY_TOKEN": token, "CUSTODY_PIN": pin}
+    variables = {"CUSTODY_URL": url, "CUSTODY_TOKEN": _token(settings), "CUSTODY_PIN": pin}
+    known = {name: value for name, value in variables.items() if value is not None}
     if args.json:
-        print(json.dumps(variables))
+        print(json.dumps(known))
     else:
-        for name, value in variables.items():
+        for name, value in known.items():
             print(f"export {name}={shlex.quote(value)}")
     return 0
 
 
+def _url(settings: Settings) -> str | None:
+    """Where `serve` was reached last; in a folder of a single process, what the settings say."""
+    try:
+        return str(json.loads((settings.data / "serving.json").read_text())["url"])
+    except FileNotFoundError:
+        return settings.public_url
+
+
+def _token(settings: Settings) -> str | None:
+    """The first token; only `serve` keeps one."""
+    try:
+        return settings.token_file.read_text().strip()
+    except FileNotFoundError:
+        return None
+
+
 async def _pin(settings: Settings) -> str | None:
-    """The fingerprint of the newest key: this folder is the operator's own, so it may be believed."""
+    """The fingerprint of the key in this folder, else of the newest that was published in it.
+
+    A folder is the operator's own, so either may be believed. A bucket is not.
+    """
     from api import wiring
     from provenance.published_keys import published
+    from provenance.signers.local import LocalSigner
 
-    if settings.store_url is None and not settings.objects.is_dir():
+    with contextlib.suppress(FileNotFoundError):
+        return LocalSigner.open(settings.key_file).public_key.keyid
+    if settings.store_url is not None or not settings.objects.is_dir():
         return None
     keys = await published(wiring.open_store(settings))
     return keys[-1].keyid if keys else None

@@ -90,12 +90,14 @@ def _remember(settings: Settings) -> None:
 
 async def _serve(settings: Settings, began: float) -> None:
     from api.stopping import stopped_by_signals
-    from api.supervising import Child, keep_running
+    from api.supervising import Child, Stopping, keep_running
 
-    stop = stopped_by_signals()
-    environment = environment_of(settings)
-    children = [Child(name, [name]) for name in ("api", "signer", "worker")]
-    running = [asyncio.create_task(keep_running(child, environment, stop)) for child in children]
+    now = asyncio.Event()
+    stop = stopped_by_signals(lambda _: now.set())
+    running = [
+        asyncio.create_task(keep_running(Child(name, [name]), environment_of(own), Stopping(stop, now)))
+        for name, own in _settings_of_children(settings).items()
+    ]
     telling = asyncio.create_task(_tell_when_ready(settings, began))
     try:
         done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_EXCEPTION)
@@ -105,6 +107,15 @@ async def _serve(settings: Settings, began: float) -> None:
         telling.cancel()
         stop.set()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+def _settings_of_children(settings: Settings) -> dict[str, Settings]:
+    """The same for all, but that no two can show their metrics at one port."""
+    children = dict.fromkeys(("api", "signer", "worker"), settings)
+    if settings.metrics_listen is not None:
+        host, _, port = settings.metrics_listen.rpartition(":")
+        children["worker"] = settings.model_copy(update={"metrics_listen": f"{host}:{int(port) + 1}"})
+    return children
 
 
 async def _tell_when_ready(settings: Settings, began: float) -> None:

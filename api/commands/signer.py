@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     logs.configure(settings.log_level, process="signer")
     try:
-        asyncio.run(_sign(settings))
+        asyncio.run(_sign(settings, supervised=args.supervised))
     except CustodyError as error:
         print(f"custody-server: {error.message}", file=sys.stderr)
         if error.hint:
@@ -40,13 +40,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _sign(settings: Settings) -> None:
-    from api import wiring
-    from api.running import log_failed_job, owner_name
-    from api.stopping import stopped_by_signals
+async def _sign(settings: Settings, *, supervised: bool) -> None:
+    from api import metrics_listener, wiring
+    from api.measured_store import MeasuredStore
+    from api.metrics import LabourMetrics
+    from api.running import Crew
+    from api.stopping import stopped_by_signals, told_already
     from artifacts.clock import SystemClock
     from artifacts.control import CONTROL
-    from artifacts.labour import Labourer
     from artifacts.sealing import SIGN
     from provenance.attest import BUILDER, Attester
     from provenance.attest_control import ControlAttester
@@ -54,20 +55,21 @@ async def _sign(settings: Settings) -> None:
     from provenance.reindex.ahead import Ahead
     from provenance.signers.local import LocalSigner
 
-    stop = stopped_by_signals()
-    clock = SystemClock()
+    stop = stopped_by_signals(told_already if supervised else None)
+    clock, metrics = SystemClock(), LabourMetrics("signer")
     signer = LocalSigner.open_or_create(settings.key_file)
-    database, store = wiring.open_database(settings), wiring.open_store(settings)
+    database, store = wiring.open_database(settings), MeasuredStore(wiring.open_store(settings), metrics)
     builder_id = settings.url + BUILDER
     await publish(store, signer.public_key, builder_id=builder_id, at=clock.now())
     attester = Attester(database, store, clock, signer=signer, public_url=settings.url)
-    labourer = Labourer(database, clock, SIGN, owner_name(), attester.attest, log_failed_job)
     deciding = ControlAttester(database, store, clock, signer, settings.url)
-    decisions = Labourer(database, clock, CONTROL, owner_name(), deciding.attest, log_failed_job)
+
+    crew = Crew(database, clock, metrics, stop)
     try:
-        # A restored index knows too little to be signed with.
-        await Ahead(database, store, signer.public_key, _seal(settings)).check(now=clock.now())
-        await asyncio.gather(labourer.run(stop), decisions.run(stop))
+        async with metrics_listener.shown(metrics, settings.metrics_listen):
+            # A restored index knows too little to be signed with.
+            await Ahead(database, store, signer.public_key, _seal(settings)).check(now=clock.now())
+            await asyncio.gather(crew.labour(SIGN, attester.attest), crew.labour(CONTROL, deciding.attest))
     finally:
         await database.close()
 

@@ -30,35 +30,38 @@ def run(args: argparse.Namespace) -> int:
 
     settings = settings_of(args)
     logs.configure(settings.log_level, process="worker")
-    asyncio.run(_work(settings))
+    asyncio.run(_work(settings, supervised=args.supervised))
     return 0
 
 
-async def _work(settings: Settings) -> None:
-    from api import wiring
-    from api.running import log_failed_job, owner_name
-    from api.stopping import stopped_by_signals
+async def _work(settings: Settings, *, supervised: bool) -> None:
+    from api import metrics_listener, wiring
+    from api.measured_store import MeasuredStore
+    from api.metrics import LabourMetrics
+    from api.running import Crew
+    from api.stopping import stopped_by_signals, told_already
     from artifacts.clock import SystemClock
     from artifacts.content import HASH
-    from artifacts.labour import Labourer
     from artifacts.trees.checking import Checker
     from artifacts.trees.taking import CHECK
     from artifacts.upkeep import Upkeep
     from artifacts.uploads import JOIN, Joiner
 
-    stop = stopped_by_signals()
-    clock = SystemClock()
-    database, store = wiring.open_database(settings), wiring.open_store(settings)
-    upkeep = Upkeep(database, store, clock, wiring.open_seal(settings))
-    labourer = Labourer(database, clock, HASH, owner_name(), upkeep.read_back, log_failed_job)
-    checker = Checker(database, store, clock)
-    looker = Labourer(database, clock, CHECK, owner_name(), checker.check, log_failed_job, at_once=1)
-    joiner = Joiner(database, store, clock)
-    joins = Labourer(database, clock, JOIN, owner_name(), joiner.join, log_failed_job, at_once=1)
+    stop = stopped_by_signals(told_already if supervised else None)
+    clock, metrics = SystemClock(), LabourMetrics("worker")
+    database, store = wiring.open_database(settings), MeasuredStore(wiring.open_store(settings), metrics)
+    upkeep = Upkeep(database, store, clock, wiring.open_seal(settings), damaged=metrics.damaged)
+    checker, joiner = Checker(database, store, clock), Joiner(database, store, clock)
+
+    crew = Crew(database, clock, metrics, stop)
     try:
-        await asyncio.gather(
-            labourer.run(stop), looker.run(stop), joins.run(stop), _tidy_now_and_then(upkeep, stop)
-        )
+        async with metrics_listener.shown(metrics, settings.metrics_listen):
+            await asyncio.gather(
+                crew.labour(HASH, upkeep.read_back),
+                crew.labour(CHECK, checker.check, at_once=1),
+                crew.labour(JOIN, joiner.join, at_once=1),
+                _tidy_now_and_then(upkeep, stop),
+            )
     finally:
         await database.close()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
 from api.auth import PartsHere, ProjectCaller
-from api.metrics import Metrics
+from api.metrics import CONTENT_TYPE, ApiMetrics
 from api.strict_route import StrictRoute
+from artifacts.clock import to_milliseconds
 from artifacts.errors import UnavailableError
 from artifacts.queries import queue
 from provenance.published_keys import published
@@ -21,8 +22,10 @@ async def alive() -> dict[str, str]:
 
 
 @router.get("/readyz")
-async def ready(here: PartsHere) -> dict[str, str]:
-    """The index answers, the store can be read, and the signer has published its key."""
+async def ready(here: PartsHere, request: Request) -> dict[str, str]:
+    """The index answers, the store can be read, the signer has published its key, and nobody said to stop."""
+    if getattr(request.app.state, "draining", False):
+        raise UnavailableError("this api is stopping", hint="ask another one")
     async with here.database.reading() as connection:
         await queue.depth(connection)
     if not await published(here.store):
@@ -30,7 +33,7 @@ async def ready(here: PartsHere) -> dict[str, str]:
     return {"status": "ready"}
 
 
-def metrics_route(metrics: Metrics) -> APIRouter:
+def metrics_route(metrics: ApiMetrics) -> APIRouter:
     """The route that shows `metrics`."""
     metrics_router = APIRouter(route_class=StrictRoute, tags=["health"])
 
@@ -39,7 +42,8 @@ def metrics_route(metrics: Metrics) -> APIRouter:
         """Counters in the Prometheus exposition format."""
         del caller  # asking needs a token, and that is all
         async with here.database.reading() as connection:
-            waiting = await queue.depth(connection)
-        return Response(metrics.text(waiting), media_type="text/plain; version=0.0.4")
+            backlog = await queue.backlog(connection)
+        metrics.show_queue(backlog, now=to_milliseconds(here.clock.now()))
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
 
     return metrics_router

@@ -7,14 +7,15 @@ is no longer the current one, and its result does not count.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.queries.dialect import insert_new
-from artifacts.tables import queue
+from artifacts.tables import queue, step
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,33 @@ async def renew(connection: AsyncConnection, job: Job, *, until: int) -> bool:
     """Keep `job` longer; False where it was lost meanwhile."""
     kept = await connection.execute(sa.update(queue).where(_leased(job)).values(lease_until=until))
     return kept.rowcount == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits: by kind how many jobs, and since when the first could be taken; steps for their signature."""
+
+    kinds: Mapping[str, tuple[int, int | None]]
+    unsigned_since: int | None
+    """When the step finished that waits longest to be signed."""
+
+
+_KINDS: Final = ("sign", "hash", "check", "join")
+"""Shown also while nothing of them waits."""
+
+
+async def backlog(connection: AsyncConnection) -> Backlog:
+    """How much is to be done, and how old it is."""
+    columns = queue.c
+    counted = await connection.execute(
+        sa.select(columns.kind, sa.func.count(), sa.func.min(columns.available_at)).group_by(columns.kind)
+    )
+    kinds: dict[str, tuple[int, int | None]] = dict.fromkeys(_KINDS, (0, None))
+    kinds.update((kind, (count, since)) for kind, count, since in counted)
+    # By the step and not by its job, whose time moves on whenever it is put off.
+    waiting = sa.and_(columns.kind == "sign", step.c.project == columns.project, step.c.id == columns.topic)
+    since = await connection.scalar(sa.select(sa.func.min(step.c.finished_at)).where(waiting))
+    return Backlog(kinds, since)
 
 
 async def depth(connection: AsyncConnection) -> dict[str, int]:
