@@ -15,7 +15,7 @@ from artifacts.control import Decision, EventName, HoldEvent, RemovalName, Tombs
 from artifacts.digest import Digest
 from artifacts.errors import InvalidInputError
 from artifacts.queries.dialect import Insert, insert_or_renew
-from artifacts.tables import hold_event, tombstone
+from artifacts.tables import hold_event, tombstone, tree_part
 
 GONE: Final = "gone"
 """The state of a removal once nothing lies there any more."""
@@ -207,6 +207,13 @@ async def known(
         *(one for one in removals if last.get((one.project, one.kind, one.digest.raw), 0) >= one.generation),
         *(one for one in events if (one.project, one.digest.raw, one.event) in said),
     }
+
+
+async def trees_made_of(connection: AsyncConnection, project: str, part: Digest) -> list[Digest]:
+    """The trees of which the index knows that they are made of this blob or pack."""
+    mine = sa.and_(tree_part.c.project == project, tree_part.c.part == part.raw)
+    found = await connection.scalars(sa.select(tree_part.c.tree).where(mine).distinct())
+    return sorted(Digest.sha256(raw) for raw in found)
 
 
 async def barred(connection: AsyncConnection) -> frozenset[tuple[str, str, bytes]]:

@@ -16,19 +16,25 @@ from artifacts.errors import CorruptedError
 from artifacts.named_keys import Kind, Named
 from artifacts.queries.reindexed_facts import ReceiptFact
 from artifacts.storage.protocol import Listed, ObjectStore
+from provenance.reindex.control import PURGED, Barred
 from provenance.reindex.report import Report
 
 
-async def receipted(store: ObjectStore, chunk: Sequence[Listed], report: Report) -> list[ReceiptFact]:
+async def receipted(
+    store: ObjectStore, chunk: Sequence[Listed], report: Report, barred: Barred
+) -> list[ReceiptFact]:
     """The receipts of `chunk` that count."""
-    found = await asyncio.gather(*(_fact(store, listed, report) for listed in chunk))
+    found = await asyncio.gather(*(_fact(store, listed, report, barred) for listed in chunk))
     return [fact for fact in found if fact is not None]
 
 
-async def _fact(store: ObjectStore, listed: Listed, report: Report) -> ReceiptFact | None:
+async def _fact(store: ObjectStore, listed: Listed, report: Report, barred: Barred) -> ReceiptFact | None:
     named = named_keys.named(listed.key)
     if named is None or named.kind is not Kind.RECEIPT:
         return None  # trees have their turn, strangers had theirs
+    if barred.blob(named.project, named.digest.raw):
+        report.doubt(listed.key, PURGED)
+        return None
     try:
         size = await _vouched(store, named)
     except CorruptedError as error:

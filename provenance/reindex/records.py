@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from artifacts import layout
@@ -24,7 +24,7 @@ from artifacts.record_rows import Members, members_of, moment
 from artifacts.refusals import Refusal
 from artifacts.steps import StepState
 from provenance.reindex.reading import Lying
-from provenance.reindex.report import Doubted
+from provenance.reindex.report import Doubted, Report
 from provenance.reindex.statements import Evidence, Seen
 
 Refusals = Mapping[bytes, tuple[Refusal, int]]
@@ -124,3 +124,26 @@ def _seconds(filed: Filed, seen: list[Seen]) -> Iterator[Doubted]:
 def _check_place(named: Named, members: Members) -> None:
     if members["project"] != named.project:
         raise EvidenceError("the record is of another project")
+
+
+def by_project(records: Iterable[Filed]) -> dict[str, set[str]]:
+    """The steps that `records` are of, by project."""
+    steps: dict[str, set[str]] = {}
+    for one in records:
+        steps.setdefault(one.members["project"], set()).add(one.members["step"])
+    return steps
+
+
+def consistent(records: Sequence[Filed], report: Report) -> list[Filed]:
+    """Each record once; of two that contradict each other neither, for nobody can say which is the step's."""
+    first: dict[tuple[str, str], Filed] = {}
+    torn: set[tuple[str, str]] = set()
+    for one in records:
+        name = (one.members["project"], one.members["step"])
+        if first.setdefault(name, one).place.digest != one.place.digest:
+            torn.add(name)
+            report.doubt(f"{one.place.segment}#{one.place.start}", "two records are of one step")
+    for name in torn:
+        place = first.pop(name).place
+        report.doubt(f"{place.segment}#{place.start}", "two records are of one step")
+    return list(first.values())

@@ -1,6 +1,7 @@
 """The order of a reindex; each part may be done again, so one that was killed is simply begun again.
 
-1. Which keys are trusted, and what there is: one walk over all names.
+1. Which keys are trusted; what was removed and what is held, before anything that they forbid;
+   and what there is: one walk over all names.
 2. Journal files, and blobs by their receipts: tokens, runs, names, bytes.
 3. Every bundle, before any record.
 4. Records that are signed; then those that are only sealed, which must contradict none of them.
@@ -31,10 +32,11 @@ from artifacts.sealing import SIGN
 from artifacts.storage.protocol import Listed, ObjectStore
 from provenance.keys import PublicKey
 from provenance.reindex import journal, statements
+from provenance.reindex.control import NOTHING_BARRED, PURGED, Barred, file_control
 from provenance.reindex.journal import Facts, Issued
 from provenance.reindex.reading import abreast, chunked, lying
 from provenance.reindex.receipts import receipted
-from provenance.reindex.records import Judge, Segment
+from provenance.reindex.records import Judge, Segment, by_project, consistent
 from provenance.reindex.report import Report, Told
 from provenance.reindex.statements import Evidence
 from provenance.reindex.survey import Survey, read_refusals, survey
@@ -70,12 +72,14 @@ class Reindexer:
     report: Report = field(default_factory=Report)
     _later_runs: list[RunFact] = field(default_factory=list)
     _issued: Issued = field(default_factory=Issued)
+    _barred: Barred = NOTHING_BARRED
 
     async def run(self) -> Report:
         """Do all of it, and return what was found."""
         trust = await trusted(  # 1
             self.store, self.believing.keys, own_builder=self.believing.own_builder, report=self.report
         )
+        self._barred = await file_control(self.database, self.store, trust.keys, self.report, self.told)
         found = await survey(self.store, self.report, self.told)
         await self._facts(found)  # 2
         for project in sorted(found.projects):
@@ -136,7 +140,7 @@ class Reindexer:
 
     async def _receipts(self, project: str) -> None:
         async def read(chunk: Sequence[Listed]) -> list[ReceiptFact]:
-            return await receipted(self.store, chunk, self.report)
+            return await receipted(self.store, chunk, self.report, self._barred)
 
         listed = self.store.list(f"projects/{project}/receipts/")
         async for facts in abreast(chunked(listed), read):
@@ -151,7 +155,10 @@ class Reindexer:
     async def _blobs(self, project: str, chunk: Sequence[Listed]) -> None:
         """Bytes without a receipt are served to nobody; those without a worker's are to be read back."""
         named = [one for listed in chunk if (one := named_keys.named(listed.key)) is not None]
-        digests = [one.digest.raw for one in named]
+        for one in named:
+            if self._barred.blob(project, one.digest.raw):
+                self.report.doubt(one.key, PURGED)
+        digests = [one.digest.raw for one in named if not self._barred.blob(project, one.digest.raw)]
         async with self.database.writing() as connection:
             unread = await reindexed_facts.without_receipt(connection, project, digests, kind=WORKER)
             nowhere = set(await reindexed_facts.without_receipt(connection, project, unread))
@@ -205,9 +212,9 @@ class Reindexer:
         async with self.database.writing() as connection:
             standing = {
                 project: await reindexed_facts.standing_records(connection, project, ids)
-                for project, ids in _by_project(records).items()
+                for project, ids in by_project(records).items()
             }
-            good = [one for one in _consistent(records, self.report) if self._may_stand(one, standing)]
+            good = [one for one in consistent(records, self.report) if self._may_stand(one, standing)]
             left_out = await reindexing.file_records(connection, good, sign=SIGN, now=self._now)
         for stated in left_out:
             key = attestation(Digest.sha256(stated.digest))
@@ -251,7 +258,7 @@ class Reindexer:
             after = some[-1]
 
     async def _trees(self, found: Survey) -> None:
-        filer = TreeFiler(self.database, self.store, self.report)
+        filer = TreeFiler(self.database, self.store, self.report, self._barred)
         for number, tree in enumerate(found.trees, start=1):
             await filer.file(tree)
             self.told("trees", number)
@@ -286,25 +293,3 @@ class Reindexer:
 async def _each(items: Iterable[tuple[Named, Listed]]) -> AsyncIterator[tuple[Named, Listed]]:
     for item in items:
         yield item
-
-
-def _by_project(records: Iterable[Filed]) -> dict[str, set[str]]:
-    steps: dict[str, set[str]] = {}
-    for one in records:
-        steps.setdefault(one.members["project"], set()).add(one.members["step"])
-    return steps
-
-
-def _consistent(records: Sequence[Filed], report: Report) -> list[Filed]:
-    """Each record once; of two that contradict each other neither, for nobody can say which is the step's."""
-    first: dict[tuple[str, str], Filed] = {}
-    torn: set[tuple[str, str]] = set()
-    for one in records:
-        name = (one.members["project"], one.members["step"])
-        if first.setdefault(name, one).place.digest != one.place.digest:
-            torn.add(name)
-            report.doubt(f"{one.place.segment}#{one.place.start}", "two records are of one step")
-    for name in torn:
-        place = first.pop(name).place
-        report.doubt(f"{place.segment}#{place.start}", "two records are of one step")
-    return list(first.values())

@@ -6,6 +6,7 @@ For each manifest, in the order in which workers vouched for the trees,
 2. where a worker's receipt names a layout, the layout is read: it is a claim and no more;
 3. the frames it names are decoded, and each file in them is hashed; those that are right have
    their locations written;
+   A content that was purged lies nowhere, whatever pack still has it;
 4. the tree is put before the very checker that a worker uses, which finds it present, or not.
 """
 
@@ -43,6 +44,7 @@ from artifacts.trees.reading import entries
 from artifacts.trees.receipts import TreeReceipt
 from artifacts.trees.states import TreeState
 from artifacts.trees.taking import CHECK, Trees
+from provenance.reindex.control import NOTHING_BARRED, PURGED, Barred
 from provenance.reindex.reading import abreast, chunked
 from provenance.reindex.report import Report
 
@@ -76,14 +78,20 @@ class FoundTree:
 class TreeFiler:
     """Files trees one after the other, and the frames of each abreast."""
 
-    def __init__(self, database: Database, store: ObjectStore, report: Report) -> None:
+    def __init__(
+        self, database: Database, store: ObjectStore, report: Report, barred: Barred = NOTHING_BARRED
+    ) -> None:
         self._database = database
         self._store = store
         self._report = report
+        self._barred = barred
 
     async def file(self, found: FoundTree) -> None:
         """File one tree; what is wrong with it is doubted."""
         named = found.named
+        if self._barred.tree(named.project, named.digest.raw):
+            self._report.doubt(named.key, PURGED)
+            return
         trees = Trees(self._database, self._store, Standing(found.at))
         try:
             row, _ = await trees.put_manifest(named.project, named.digest, self._store.open(named.key))  # 1
@@ -137,7 +145,7 @@ class TreeFiler:
             pack = layout.blob(project, Digest.sha256(frame.pack))
             raw = await self._store.read(pack, start=frame.offset, length=frame.length)
             found += await asyncio.to_thread(_seen_in, frame, raw, contents)
-        return found
+        return [place for place in found if not self._barred.blob(project, place.digest)]
 
     async def _write(
         self, project: str, laid: Sequence[LaidFrame], found: Sequence[Location], at: datetime

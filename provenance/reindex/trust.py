@@ -44,7 +44,7 @@ async def trusted(
     trust = Trust(frozenset(keys))
     known = set(trust.keyids.values())
     trust.builders = {keyid: {own_builder} for keyid in known}
-    async for listed in store.list("control/"):
+    async for listed in store.list("control/keys/"):
         report.counts["keys"] += 1
         try:
             published = parse(await store.read(listed.key))
