@@ -80,6 +80,8 @@ location = sa.Table(
     sa.Column("size", sa.Integer, nullable=False),
     sa.Column("linkable", sa.Boolean(name="linkable"), nullable=False),
     sa.PrimaryKeyConstraint("project", "digest"),
+    # What lies in a pack goes with it, and moves when the pack is packed anew.
+    sa.Index(None, "project", "pack"),
     sqlite_with_rowid=False,
 )
 
