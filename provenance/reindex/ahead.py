@@ -1,16 +1,19 @@
 """Noticing an index that is older than its bucket, before anything is signed.
 
 A copy of an index that was restored knows neither the newest steps nor what was signed since.
-Signing with it could state a step a second time. While nothing was lost, a row always comes
-before the object that follows from it: a segment lies in the bucket only if its first step has
-a row, a bundle only if its statement has one. So the check is for objects without their row:
+Signing with it could state a step a second time; it would take in again what was purged, and
+remove what is held. While nothing was lost, a row always comes before the object that follows
+from it: a segment lies in the bucket only if its first step has a row, a bundle only if its
+statement has one. So the check is for objects without their row:
 
 1. segments from the month of the newest finished step on, by the id in their names;
 2. every bundle, by its digest; one of another name by what it states, since anybody can copy a
-   bundle, or write it otherwise.
+   bundle, or write it otherwise;
+3. every removal and every word about a hold, by its name and by what is signed in it.
 
 What somebody planted holds nothing up: a segment counts under our seal alone, a bundle under its
-own digest, written as we write it, and signed by our key. Nor does what a reindex left out: that
+own digest, written as we write it, and signed by our key; so does a removal or a word about a
+hold, under its own name. Nor does what a reindex left out: that
 it can file no more is no sign of an older index.
 """
 
@@ -26,10 +29,12 @@ from artifacts.db import Database
 from artifacts.errors import CustodyError, EvidenceError, UnavailableError
 from artifacts.layout import Key
 from artifacts.named_keys import Kind, Named
-from artifacts.queries import reindexed_facts, reindexing, unfiled
+from artifacts.queries import decisions, reindexed_facts, reindexing, unfiled
 from artifacts.seal import Seal
 from artifacts.storage.protocol import Listed, ObjectStore
+from provenance.dsse import MAX_ENVELOPE_BYTES
 from provenance.keys import PublicKey
+from provenance.reindex import control
 from provenance.reindex.reading import Lying, chunked
 from provenance.reindex.statements import stated
 
@@ -51,7 +56,7 @@ class Ahead:
         Raises:
             EvidenceError: it does not, so it may not be signed with.
         """
-        found = await self._segment(now) or await self._bundle()
+        found = await self._segment(now) or await self._bundle() or await self._decision()
         if found is not None:
             raise EvidenceError(
                 "the index is older than the bucket, so nothing is signed with it",
@@ -102,6 +107,8 @@ class Ahead:
 
     async def _is_news(self, listed: Listed) -> bool:
         """Whether a bundle states what no statement of the index does."""
+        if listed.size > MAX_ENVELOPE_BYTES:
+            return False
         try:
             content = await self.store.read(listed.key)
             seen = stated(Lying(listed.key, to_milliseconds(listed.changed_at), content), self._keyids)
@@ -111,6 +118,27 @@ class Ahead:
             return False
         async with self.database.reading() as connection:
             return not await unfiled.is_known(connection, seen.about)
+
+    async def _decision(self) -> Key | None:
+        """Step 3."""
+        async for chunk in chunked(self.store.list("control/"), size=_AT_ONCE):
+            keys = [listed.key for listed in chunk]
+            names = {found: key for key in keys if (found := named_keys.decision(key)) is not None}
+            async with self.database.reading() as connection:
+                known = await decisions.known(connection, names)
+            for key in sorted(key for name, key in names.items() if name not in known):
+                if await self._is_decided(key):
+                    return key
+        return None
+
+    async def _is_decided(self, key: Key) -> bool:
+        try:
+            control.kept(key, await self.store.read(key), frozenset({self.key}))
+        except UnavailableError:
+            raise  # see above
+        except CustodyError:
+            return False
+        return True
 
     @property
     def _keyids(self) -> dict[PublicKey, str]:

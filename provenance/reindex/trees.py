@@ -5,8 +5,7 @@ For each manifest, in the order in which workers vouched for the trees,
 1. the manifest is read strictly, as when it was sent;
 2. where a worker's receipt names a layout, the layout is read: it is a claim and no more;
 3. the frames it names are decoded, and each file in them is hashed; those that are right have
-   their locations written;
-   A content that was purged lies nowhere, whatever pack still has it;
+   their locations written, but for contents that were purged;
 4. the tree is put before the very checker that a worker uses, which finds it present, or not.
 """
 
@@ -29,10 +28,12 @@ from artifacts.errors import (
     LimitExceededError,
     UnavailableError,
 )
+from artifacts.limits import MAX_MANIFEST_BYTES
 from artifacts.named_keys import Named
 from artifacts.queries import locations, queue
 from artifacts.queries.locations import SeenPack
 from artifacts.queries.queue import Job
+from artifacts.storage.bounded import TOO_LARGE
 from artifacts.storage.protocol import ObjectStore
 from artifacts.trees import compression, layout_reading
 from artifacts.trees import receipts as tree_receipts
@@ -112,7 +113,10 @@ class TreeFiler:
 
     async def _laid(self, named: Named) -> tuple[Digest, list[LaidFrame]]:
         vouched = _named_by(await tree_receipts.read(self._store, named.project, named.digest))
-        raw = await self._store.read(layout.tree_layout(named.project, vouched))
+        key = layout.tree_layout(named.project, vouched)
+        if (await self._store.size(key) or 0) > MAX_MANIFEST_BYTES:
+            raise CorruptedError(TOO_LARGE)
+        raw = await self._store.read(key)
         text = await asyncio.to_thread(layout_reading.unfolded, raw)
         if Digest.of(text) != vouched:
             raise CorruptedError("the stored layout was changed")

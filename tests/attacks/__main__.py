@@ -20,6 +20,7 @@ FROM: Final[Mapping[str, tuple[str, ...]]] = {
     "test_bad_json": ("a project token",),
     "test_chosen_payloads": ("api process",),
     "test_finished_steps": ("a project token", "a step token"),
+    "test_forged_control": ("database", "bucket or data directory"),
     "test_forged_host": ("network",),
     "test_forged_packs": ("whoever sends a tree",),
     "test_forged_trees": ("whoever sends a tree",),

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from artifacts import layout
 from artifacts.control import PLACED
 from artifacts.digest import Digest
+from artifacts.errors import EvidenceError, UnavailableError
 from artifacts.queries import decisions, holds, removals
 from artifacts.queries.removals import RemovalState, Standing
 from tests.attacks.planting import plant
 from tests.attacks.remains import query
 from tests.control import DEFAULT, a_tombstone, decided, holding, kept, removed_for_good, signed
-from tests.reindex.corpus import journal_tokens, objects, reindex
+from tests.reindex.corpus import journal_tokens, looking, objects, reindex
+from tests.reindex.test_outages import Away
 from tests.service import Service, sha256
 from tests.trees.shapes import CONTENTS, a_pack, a_tree, send, upload
 
@@ -233,3 +237,46 @@ async def test_two_copies_of_one_decision_are_one(service: Service, fresh: Servi
     second = await reindex(fresh)
     assert first.counts["tombstones"] == second.counts["tombstones"] == 1
     assert [path.read_bytes() for path in kept(service)] == [signed(removed, service.signer)]
+
+
+@pytest.mark.parametrize("what", ["a removal", "a later removal", "a hold", "a lift"])
+async def test_an_index_that_does_not_know_of_a_removal_or_a_hold_may_not_be_signed_with(
+    service: Service, fresh: Service, what: str
+) -> None:
+    await journal_tokens(service)
+    operator = holding(service)
+    if what == "a later removal":
+        await removed_for_good(service, SECRET, 1)
+    if what == "a lift":
+        await operator.place(DEFAULT, DIGEST, "an audit")
+        await service.sign_decisions()
+    await reindex(fresh)  # the copy
+    await looking(fresh).check(now=fresh.clock.now())
+    if what == "a hold":
+        await operator.place(DEFAULT, DIGEST, "an audit")
+    elif what == "a lift":
+        await operator.lift(DEFAULT, DIGEST, "over")
+    else:
+        await removed_for_good(service, SECRET, 2)
+    await service.sign_decisions()
+    await looking(service).check(now=fresh.clock.now())
+    with pytest.raises(EvidenceError):
+        await looking(fresh).check(now=fresh.clock.now())
+    await reindex(fresh)
+    await looking(fresh).check(now=fresh.clock.now())
+
+
+async def test_a_removal_that_somebody_planted_holds_no_signer_up(service: Service) -> None:
+    removed = await removed_for_good(service, SECRET)
+    (path,) = kept(service)
+    for name, content in ((a_tombstone(SECRET, 7).name, path.read_bytes()), (a_tombstone(b"x").name, b"{}")):
+        plant(service, layout.tombstone(name), content)
+    await looking(service).check(now=service.clock.now())
+    assert removed.name.generation == 1
+
+
+async def test_an_outage_of_the_store_says_nothing_about_a_removal(service: Service, fresh: Service) -> None:
+    await removed_for_good(service, SECRET)
+    away = Away(service, "control/tombstones")
+    with pytest.raises(UnavailableError):
+        await replace(looking(fresh), store=away).check(now=fresh.clock.now())
