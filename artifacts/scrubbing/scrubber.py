@@ -9,13 +9,17 @@ from datetime import datetime
 from itertools import chain, islice
 from typing import Final
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from artifacts.clock import Clock
+from artifacts.content import HASH
 from artifacts.db import Database
 from artifacts.errors import CustodyError, NotFoundError
 from artifacts.layout import Key
 from artifacts.named_keys import Kind
-from artifacts.queries import reindexed_facts, scrubbing
+from artifacts.queries import queue, reindexed_facts, scrubbing
 from artifacts.queries.scrubbing import Expected
+from artifacts.receipts import WORKER
 from artifacts.scrubbing.areas import BUNDLE, Area, Item, item_of, of_project, shared
 from artifacts.scrubbing.checks import CheckControl, Checks
 from artifacts.scrubbing.healing import Healed, Healer
@@ -155,8 +159,9 @@ class _Walk:
             return None, expected
         async with self._scrubber.database.reading() as connection:
             now = await scrubbing.still_expected(connection, item)
-        if reason == MISSING and now is None:
-            return None, None  # it was removed, or nobody had counted on it
+            due = now is not None and await _is_due(connection, item)
+        if reason == MISSING and (now is None or due):
+            return None, None  # it was removed, nobody had counted on it, or a worker is to write it
         # It may have been written anew meanwhile, and its row with it.
         return (reason if now == expected else await self._seen(item, now)), now
 
@@ -196,6 +201,13 @@ async def _all(looked: Sequence[Awaitable[Damage | None]]) -> list[Damage | None
             raise one
         found.append(one)
     return found
+
+
+async def _is_due(connection: AsyncConnection, item: Item) -> bool:
+    """Whether a worker is to look at the bytes that a receipt is about, and to say what it saw."""
+    if item.kind != Kind.RECEIPT or item.project is None or item.digest is None:
+        return False
+    return item.detail == WORKER and await queue.is_queued(connection, item.project, HASH, item.digest.hex)
 
 
 def _chunks(names: Sequence[str]) -> Iterator[list[str]]:
