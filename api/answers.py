@@ -13,6 +13,7 @@ from artifacts.queries.artifact_pages import MOST, ArtifactPage
 from artifacts.queries.attestations import AttestationRow
 from artifacts.queries.lineage import TracedRef
 from artifacts.queries.lookups import Involved, Named
+from artifacts.queries.removals import Removed
 from artifacts.queries.steps import LedgerRow, StepRow
 from artifacts.steps import Run
 from artifacts.trees.members import Member
@@ -213,6 +214,29 @@ class InvolvedAnswer(Answer):
         )
 
 
+class RemovedAnswer(Answer):
+    """Bytes of an artifact that were removed."""
+
+    kind: str
+    state: str
+    reason: str
+    detail: str | None = None
+    barred: bool
+    at: str
+
+    @classmethod
+    def of(cls, one: Removed) -> RemovedAnswer:
+        """Describe `one`."""
+        return cls(
+            kind=one.kind,
+            state=one.state.value,
+            reason=one.reason,
+            detail=one.detail,
+            barred=one.barred,
+            at=moment(one.at),
+        )
+
+
 class ArtifactAnswer(Answer):
     """Everything recorded of one artifact."""
 
@@ -225,10 +249,18 @@ class ArtifactAnswer(Answer):
     consumed_by: list[InvolvedAnswer]
     attestations: list[AttestationAnswer]
     member_of: list[MemberAnswer]
+    removed: list[RemovedAnswer] | None = None
     truncated: list[str] | None = None
 
     @classmethod
-    def of(cls, page: ArtifactPage, *, size: int | None, members: Iterable[Member]) -> ArtifactAnswer:
+    def of(
+        cls,
+        page: ArtifactPage,
+        *,
+        size: int | None,
+        members: Iterable[Member],
+        removed: Iterable[Removed] = (),
+    ) -> ArtifactAnswer:
         """Describe `page`; `truncated` names the lists that are not shown whole."""
         lists: dict[str, Sequence[object]] = {
             "references": page.names,
@@ -246,6 +278,7 @@ class ArtifactAnswer(Answer):
             consumed_by=[InvolvedAnswer.of(one) for one in page.used[:MOST]],
             attestations=AttestationsAnswer.of(page.signed[:MOST]).attestations,
             member_of=[MemberAnswer.of(one) for one in members],
+            removed=[RemovedAnswer.of(one) for one in removed] or None,
             truncated=[name for name, entries in lists.items() if len(entries) > MOST] or None,
         )
 

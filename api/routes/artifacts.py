@@ -20,12 +20,14 @@ from api.cursors import FindQuery, next_link, parse_cursor
 from api.hot_route import HotRoute
 from api.parts import Parts
 from api.strict_route import StrictRoute
+from artifacts.control import BLOB, TREE
 from artifacts.digest import Digest, DigestSet
 from artifacts.errors import ConflictError, InvalidInputError, NotFoundError
 from artifacts.limits import MAX_LINEAGE_DEPTH, MAX_PAGE
-from artifacts.queries import attestations, lookups
+from artifacts.queries import attestations, lookups, removals, trees
 from artifacts.queries.artifact_pages import ArtifactPage
 from artifacts.queries.lookups import NameQuery
+from artifacts.queries.removals import Removed
 from artifacts.trees import members
 from artifacts.trees.members import Candidates
 from artifacts.wire import ReferenceBody
@@ -93,8 +95,19 @@ async def look(digest: str, caller: ProjectCaller, here: PartsHere) -> Response:
         async with here.database.reading() as connection:
             within = await members.candidates(connection, caller.project, page.digest)
     found = await members.members(here.store, caller.project, within) if within.trees else []
-    answer = ArtifactAnswer.of(page, size=within.size if page.size is None else page.size, members=found)
+    removed = await _removed(here, caller.project, page) if page.was_removed else []
+    size = within.size if page.size is None else page.size
+    answer = ArtifactAnswer.of(page, size=size, members=found, removed=removed)
     return Response(answer.model_dump_json(exclude_none=True), media_type="application/json")
+
+
+async def _removed(here: Parts, project: str, page: ArtifactPage) -> list[Removed]:
+    """The removals of what is not here any more; of what came again nothing is said."""
+    async with here.database.reading() as connection:
+        found = await removals.of(connection, project, page.digest)
+        tree = await trees.find_tree(connection, project, page.digest)
+    gone = {BLOB: page.size is None, TREE: tree is None}
+    return [one for one in found if gone[one.kind]]
 
 
 async def _page(here: Parts, project: str, text: str) -> ArtifactPage:

@@ -15,6 +15,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from artifacts.control import BLOB, TREE
 from artifacts.digest import Digest, DigestSet
 from artifacts.queries.addresses import address
 from artifacts.queries.attestations import AttestationRow
@@ -32,6 +33,7 @@ from artifacts.tables import (
     step,
     step_input,
     step_output,
+    tombstone,
     tree_part,
 )
 
@@ -52,6 +54,8 @@ class ArtifactPage:
     signed: list[AttestationRow]
     in_trees: bool
     """It may be a file of a tree, or lie in a pack."""
+    was_removed: bool = False
+    """Bytes of it were removed once: `artifacts.queries.removals` says which."""
 
 
 async def find_pages(
@@ -65,7 +69,7 @@ async def find_pages(
 
 
 def _page(project: str, row: Sequence[Any]) -> ArtifactPage:  # Any: columns of several types
-    algorithm, raw, size, in_trees, aliases, names, made, used, signed = row
+    algorithm, raw, size, in_trees, was_removed, aliases, names, made, used, signed = row
     digest = Digest(algorithm, raw.hex())
     others: dict[str, str] = dict(orjson.loads(aliases))
     return ArtifactPage(
@@ -77,6 +81,7 @@ def _page(project: str, row: Sequence[Any]) -> ArtifactPage:  # Any: columns of 
         used=[Involved(*row) for row in orjson.loads(used)],
         signed=[_attestation(project, *row) for row in orjson.loads(signed)],
         in_trees=bool(in_trees),
+        was_removed=bool(was_removed),
     )
 
 
@@ -103,6 +108,7 @@ def _pages(dialect: str) -> sa.Select[Any]:  # Any: columns of several types
         artifact.c.digest,
         _size(),
         _in_trees(),
+        _was_removed(),
         *(json_lists(dialect, one) for one in lists),
     ).where(
         artifact.c.project == sa.bindparam("project"),
@@ -131,6 +137,12 @@ def _in_trees() -> sa.ColumnElement[bool]:
         sa.select(sa.literal_column("1")).where(framed).correlate(artifact).exists(),
         sa.select(sa.literal_column("1")).where(part).correlate(artifact).exists(),
     )
+
+
+def _was_removed() -> sa.ColumnElement[bool]:
+    kinds = tombstone.c.kind.in_([sa.literal_column(f"'{kind}'") for kind in (BLOB, TREE)])
+    same = sa.and_(tombstone.c.project == artifact.c.project, tombstone.c.digest == artifact.c.address)
+    return sa.select(sa.literal_column("1")).where(same, kinds).correlate(artifact).exists()
 
 
 def _aliases(dialect: str) -> sa.Select[Any]:  # Any: columns of several types

@@ -93,6 +93,31 @@ def _is(table: sa.Table, project: str, digest: Digest) -> sa.ColumnElement[bool]
     return sa.and_(table.c.project == project, table.c.digest == digest.raw)
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What is told of a removal."""
+
+    kind: str
+    state: RemovalState
+    reason: str
+    detail: str | None
+    barred: bool
+    at: int
+    """When nothing was left, or while that is not so, when it was decided."""
+
+
+async def of(connection: AsyncConnection, project: str, digest: Digest) -> list[Removed]:
+    """The newest removals of what was kept under `digest`."""
+    columns = (tombstone.c.kind, tombstone.c.state, tombstone.c.reason, tombstone.c.detail)
+    at = sa.func.coalesce(tombstone.c.gone_at, tombstone.c.decided_at)
+    found = await connection.execute(
+        sa.select(*columns, tombstone.c.barred, at)
+        .where(_is(tombstone, project, digest), tombstone.c.kind.in_([BLOB, TREE]))
+        .order_by(tombstone.c.kind)
+    )
+    return [Removed(row[0], RemovalState(row[1]), *row[2:]) for row in found]
+
+
 async def barred(connection: AsyncConnection, project: str, digests: Sequence[bytes]) -> set[bytes]:
     """Those of `digests` that were purged and are not taken in again."""
     found: set[bytes] = set()

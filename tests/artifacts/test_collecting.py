@@ -236,7 +236,13 @@ async def test_a_rule_removes_what_is_named_and_says_which_rule_it_was(
     assert await is_here(client, kept)
     ((detail,),) = query(service.folder / "data", "SELECT detail FROM tombstone")
     assert detail == "rule 2: name = *.whl, older_than = 90d"
-    assert (await client.get(f"/v1/artifacts/{old}")).json()["references"][0]["name"] == "nightly/app.whl"
+    page = (await client.get(f"/v1/artifacts/{old}")).json()
+    assert page["references"][0]["name"] == "nightly/app.whl"
+    (removed,) = page["removed"]
+    assert removed.pop("at").startswith("2027-03-02T")
+    assert removed == {"kind": "blob", "state": "gone", "reason": "rule", "detail": detail, "barred": False}
+    await named(client, b"nightly")
+    assert "removed" not in (await client.get(f"/v1/artifacts/{old}")).json()
 
 
 async def test_what_is_held_stays_whatever_the_rules_say(
