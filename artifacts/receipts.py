@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import ValidationError
 
@@ -24,12 +24,16 @@ from artifacts.errors import (
     LimitExceededError,
     NotFoundError,
 )
+from artifacts.limits import KIB
+from artifacts.storage.bounded import read_at_most
 from artifacts.storage.protocol import ObjectStore
 from artifacts.strict_json import loads
 from artifacts.wire import Wire, canonical
 
 API = "api"
 WORKER = "worker"
+MAX_RECEIPT_BYTES: Final = 64 * KIB
+"""Far more than any receipt takes."""
 
 Due = Callable[[str, Digest], Awaitable[bool]]
 """Whether a worker is still to read back the bytes of a project that have this digest."""
@@ -131,7 +135,7 @@ async def read(store: ObjectStore, project: str, digest: Digest, *, kind: str) -
         CorruptedError: there is an object in its place that is no such receipt.
     """
     try:
-        content = await store.read(layout.receipt(project, digest, kind))
+        content = await read_at_most(store, layout.receipt(project, digest, kind), MAX_RECEIPT_BYTES)
     except NotFoundError:
         return None
     read_back = parse(content)

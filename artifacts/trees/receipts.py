@@ -18,6 +18,8 @@ from artifacts import layout
 from artifacts.clock import written
 from artifacts.digest import Digest
 from artifacts.errors import CorruptedError, InvalidInputError, LimitExceededError, NotFoundError
+from artifacts.receipts import MAX_RECEIPT_BYTES
+from artifacts.storage.bounded import read_at_most
 from artifacts.storage.protocol import ObjectStore
 from artifacts.strict_json import loads
 from artifacts.wire import Wire, canonical
@@ -87,7 +89,7 @@ async def read(store: ObjectStore, project: str, digest: Digest) -> TreeReceipt 
         CorruptedError: there is an object in its place that is no such receipt.
     """
     try:
-        content = await store.read(layout.receipt(project, digest, TREE))
+        content = await read_at_most(store, layout.receipt(project, digest, TREE), MAX_RECEIPT_BYTES)
     except NotFoundError:
         return None
     found = parse(content)

@@ -73,7 +73,7 @@ async def file_control(
         read = await lying(store, chunk, report)
         return await asyncio.to_thread(lambda: [_judged(one, trusted) for one in read])
 
-    async for results in abreast(chunked(_listed(store, report)), judged):
+    async for results in abreast(chunked(_listed(store, report), weigh=lambda listed: listed.size), judged):
         kept = [one for one in results if isinstance(one, Kept)]
         for one in results:
             if isinstance(one, Doubted):

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from artifacts import named_keys
@@ -22,6 +22,7 @@ from artifacts.db import Database
 from artifacts.digest import Digest
 from artifacts.errors import InvalidInputError
 from artifacts.layout import attestation
+from artifacts.limits import MAX_BATCH, MAX_RECORD_BYTES
 from artifacts.named_keys import Named
 from artifacts.queries import queue, reindexed_facts, reindexing, relinking, unfiled
 from artifacts.queries.reindexed_facts import ReceiptFact, RunFact
@@ -34,7 +35,7 @@ from provenance.keys import PublicKey
 from provenance.reindex import journal, statements
 from provenance.reindex.control import NOTHING_BARRED, PURGED, Barred, file_control
 from provenance.reindex.journal import Facts, Issued
-from provenance.reindex.reading import abreast, chunked, lying
+from provenance.reindex.reading import abreast, chunked, each, lying
 from provenance.reindex.receipts import receipted
 from provenance.reindex.records import Judge, Segment, by_project, consistent
 from provenance.reindex.report import Report, Told
@@ -44,6 +45,7 @@ from provenance.reindex.trees import TreeFiler
 from provenance.reindex.trust import trusted
 
 _SEGMENTS_AT_ONCE = 8
+_MAX_SEGMENT = MAX_BATCH * (MAX_RECORD_BYTES + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class Reindexer:
     # 2: the journal, and receipts
 
     async def _facts(self, found: Survey) -> None:
-        async for facts in abreast(chunked(_each(found.journal)), self._read_facts):
+        async for facts in abreast(chunked(each(found.journal), weigh=_size), self._read_facts):
             self._later_runs += await journal.file_facts(self.database, facts, now=self._now)
             for one in facts:
                 self._issued.add(one)
@@ -177,12 +179,12 @@ class Reindexer:
 
         async def read(chunk: Sequence[tuple[Named, Listed]]) -> list[Segment]:
             names = {named.key: named for named, _ in chunk}
-            read = await lying(self.store, [listed for _, listed in chunk], self.report)
+            read = await lying(self.store, [listed for _, listed in chunk], self.report, most=_MAX_SEGMENT)
             return [
                 await judge.segment(names[one.key], one, sealed=self._sealed(names[one.key])) for one in read
             ]
 
-        async for segments in abreast(chunked(_each(wanted), size=_SEGMENTS_AT_ONCE), read):
+        async for segments in abreast(chunked(each(wanted), size=_SEGMENTS_AT_ONCE, weigh=_size), read):
             for segment in segments:
                 signed += segment.signed
                 unsigned += segment.unsigned
@@ -290,6 +292,5 @@ class Reindexer:
             await unfiled.keep(connection, segments=segments, statements=statements)
 
 
-async def _each(items: Iterable[tuple[Named, Listed]]) -> AsyncIterator[tuple[Named, Listed]]:
-    for item in items:
-        yield item
+def _size(one: tuple[Named, Listed]) -> int:
+    return one[1].size

@@ -105,7 +105,7 @@ async def read_statements(
         read = await lying(store, chunk, report)
         return await asyncio.to_thread(lambda: [_judged(one, trust) for one in read])
 
-    async for results in abreast(chunked(bundles), judged):
+    async for results in abreast(chunked(bundles, weigh=lambda listed: listed.size), judged):
         for one in results:
             if isinstance(one, Seen):
                 evidence.add(one)

@@ -8,10 +8,12 @@ from datetime import datetime
 from artifacts import named_keys
 from artifacts.errors import CorruptedError
 from artifacts.layout import Key
+from artifacts.limits import MAX_JSON_BYTES
 from artifacts.named_keys import Kind, Named
 from artifacts.record_rows import moment
 from artifacts.refusals import parse
 from artifacts.storage.protocol import Listed, ObjectStore
+from provenance.reindex.reading import fits
 from provenance.reindex.records import Refusals
 from provenance.reindex.report import Report, Told
 from provenance.reindex.trees import FoundTree
@@ -78,6 +80,8 @@ async def read_refusals(store: ObjectStore, found: Survey, report: Report) -> Re
     """What the signer refused for ever, by record."""
     refusals = {}
     for listed in found.refusals:
+        if not fits(listed, MAX_JSON_BYTES, report):
+            continue
         named = named_keys.named(listed.key)
         try:
             refusal, at = parse(await store.read(listed.key))

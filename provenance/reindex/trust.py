@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from artifacts import layout
 from artifacts.digest import Digest
 from artifacts.errors import CorruptedError
+from artifacts.limits import MAX_JSON_BYTES
 from artifacts.storage.protocol import ObjectStore
 from provenance.keys import PublicKey
 from provenance.published_keys import PublishedKey, parse
+from provenance.reindex.reading import fits
 from provenance.reindex.report import Report
 
 
@@ -46,6 +48,8 @@ async def trusted(
     trust.builders = {keyid: {own_builder} for keyid in known}
     async for listed in store.list("control/keys/"):
         report.counts["keys"] += 1
+        if not fits(listed, MAX_JSON_BYTES, report):
+            continue
         try:
             published = parse(await store.read(listed.key))
         except CorruptedError as error:
