@@ -61,6 +61,8 @@ async def fetch(
     wanted = Digest.parse(digest)
     source = await blob_sources.found(here, caller.project, wanted)
     size = source.size
+    if request.method == "GET" and isinstance(source, blob_sources.OwnBlob):
+        here.naming.use(caller.project, wanted)
     if request.method == "GET" and request.query_params.get("redirect") == "1":
         url = source.url()
         if url is not None:

@@ -140,6 +140,7 @@ async def look(
     if as_ is None:
         return TreeAnswer.of(row)
     require_project(caller)  # a step sends, and reads nothing back
+    here.naming.use(caller.project, tree.digest)
     contents = TreeContents(here.database, here.store, here.content, caller.project)
     content = tar.stream(here.store, contents, caller.project, _present(row).digest)
     headers = {"Cache-Control": _IMMUTABLE, "Content-Disposition": "attachment"}
@@ -162,6 +163,7 @@ async def manifest(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
     """The manifest, compressed."""
+    here.naming.use(caller.project, tree.digest)
     headers = {"ETag": f'"{tree.digest}"', "Cache-Control": _IMMUTABLE}
     if if_none_match is not None and headers["ETag"] in if_none_match:
         return Response(status_code=status.HTTP_304_NOT_MODIFIED, headers=headers)

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
+from artifacts.db import connect
 from artifacts.digest import Digest
-from artifacts.errors import BeingRemovedError, NotFoundError
+from artifacts.errors import BeingRemovedError, NotFoundError, UnavailableError
+from artifacts.naming import Naming
 from artifacts.queries import locks
 from artifacts.removal import Removals, Thing
 from tests.attacks.actors import begin, finish, put
@@ -364,3 +366,37 @@ async def test_what_was_purged_is_not_taken_in_again(service: Service, client: h
     ended = await client.post(f"{parts}/complete")
     assert (ended.status_code, ended.json()["detail"]) == (422, refused.json()["detail"])
     assert keys(service) == []
+
+
+async def test_what_is_read_counts_as_used_and_is_written_down_once_a_day(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    read, unread = await named(client, b"read", "a"), await named(client, b"unread", "b")
+    url = await present_tree(service, client)
+    rules = '[[rule]]\nunused_for = "30d"\n'
+    service.clock.advance(DAY * 29)
+    for _ in range(3):
+        assert await is_here(client, read)
+        assert (await client.get(f"{url}/manifest")).status_code == 200
+    await service.parts.naming.write_uses()
+    await service.parts.naming.write_uses()
+    noted = query(service.folder / "data", "SELECT digest, named_at FROM last_use WHERE used_at > 0")
+    assert len(noted) == 2
+    service.clock.advance(DAY * 2)
+    found = await service.collect(rules)
+    assert found.things == {("default", "blob", "rule"): 1}
+    assert not await is_here(client, unread)
+    assert await is_here(client, read)
+    service.clock.advance(DAY * 29)
+    assert (await service.collect(rules, dry_run=True)).things["default", "tree", "rule"] == 1
+
+
+async def test_reads_that_cannot_be_written_down_harm_nobody(service: Service) -> None:
+    nowhere = connect(f"sqlite+aiosqlite:///{service.folder}/nowhere/custody.db")
+    naming = Naming(nowhere, service.clock)
+    naming.use("default", Digest.of(b"x"))
+    with pytest.raises(UnavailableError):
+        await naming.write_uses()
+    naming.use("default", Digest.of(b"y"))
+    await naming._try_writing()
+    await nowhere.close()
