@@ -79,6 +79,9 @@ class Attester:
         line = None
         try:
             line = await self._record(job)
+            if line is None:
+                await self._drop(job)
+                return
             record = self._checked(job, line)
             if await self._stands(job, Digest.of(line)):
                 await self._publish(job)
@@ -91,9 +94,15 @@ class Attester:
         else:
             await self._sign(job, stated, Digest.of(line))
 
-    async def _record(self, job: Job) -> bytes:
-        """Steps 1 and 3: the record's bytes, from an object of the project that asks."""
+    async def _record(self, job: Job) -> bytes | None:
+        """Steps 1 and 3: the record's bytes, from an object of the project that asks.
+
+        None of a step that is refused: whoever completes a sealing once more puts it on the
+        queue again, and for ever is also after its bytes came back.
+        """
         async with self._database.reading() as connection:
+            if await attestations.is_refused(connection, job.project, job.topic):
+                return None
             place = await sealing.place_of(connection, job.project, job.topic)
         if place is None:
             raise UnavailableError("the record is not sealed yet")
@@ -199,10 +208,18 @@ class Attester:
 
     async def _refuse(self, job: Job, line: bytes | None, reason: str) -> None:
         """Refuse the step, and leave an object that says so: for ever outlives the index."""
+        async with self._database.writing() as connection:
+            # Who was slow may not know that another signed the step meanwhile.
+            if not await queue.holds(connection, job):
+                return
         if line is not None:
             refusal = Refusal(job.project, job.topic, Digest.of(line), reason)
             await refusals.write(self._store, refusal, at=self._clock.now())
         await self._settle(job, StepState.REFUSED, reason=reason)
+
+    async def _drop(self, job: Job) -> None:
+        async with self._database.writing() as connection:
+            await queue.complete(connection, job)
 
     async def _settle(self, job: Job, state: StepState, *, reason: str | None = None) -> None:
         async with self._database.writing() as connection:

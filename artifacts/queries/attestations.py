@@ -87,6 +87,16 @@ async def mark(connection: AsyncConnection, project: str, step_id: str, state: S
     )
 
 
+_STATE = sa.select(step.c.state).where(
+    step.c.project == sa.bindparam("project"), step.c.id == sa.bindparam("step")
+)
+
+
+async def is_refused(connection: AsyncConnection, project: str, step_id: str) -> bool:
+    """Whether the step is refused for ever."""
+    return await connection.scalar(_STATE, {"project": project, "step": step_id}) == StepState.REFUSED
+
+
 _COLUMNS = [attestation.c[name] for name in AttestationRow.__dataclass_fields__]
 
 
