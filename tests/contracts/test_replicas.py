@@ -25,7 +25,7 @@ from artifacts.queries import queue
 from artifacts.queries.queue import Job
 from artifacts.sealing import SIGN
 from artifacts.storage.directory import DirectoryStore
-from tests.attacks.actors import an_id, begin, finish
+from tests.attacks.actors import OpenStep, an_id, begin, finish
 from tests.attacks.remains import query, remains
 from tests.attacks.statements import statements
 from tests.postgres import Cluster
@@ -134,20 +134,46 @@ async def test_the_same_record_at_all_replicas_is_one_step(
     assert_one_statement_each(replicas[0], ROUNDS)
 
 
+async def puts_around_a_finish(
+    clients: list[httpx2.AsyncClient], step: OpenStep, before: int
+) -> list[httpx2.Response]:
+    """Put half of the outputs; when so many are answered, finish and put the rest; what the puts were told."""
+    answered, due = itertools.count(1), asyncio.Event()
+    if not before:
+        due.set()
+
+    async def put(client: httpx2.AsyncClient, number: int) -> httpx2.Response:
+        if number >= AT_ONCE // 2:
+            await due.wait()
+        answer = await client.put(f"{step.url}/outputs/o{number}", content=b"%d" % number)
+        if next(answered) >= before:
+            due.set()
+        return answer
+
+    async def end() -> httpx2.Response:
+        await due.wait()
+        return await clients[-1].post(f"{step.url}/finish", json={"outcome": "failed"})
+
+    puts = [
+        put(client, number) for number, client in zip(range(AT_ONCE), itertools.cycle(clients), strict=False)
+    ]
+    return (await together([end(), *puts]))[1:]
+
+
 async def test_what_was_acknowledged_before_a_finish_elsewhere_stands_in_the_record(
     replicas: list[Service], clients: list[httpx2.AsyncClient]
 ) -> None:
-    for _ in range(ROUNDS):
+    told: Counter[int] = Counter()
+    for number in range(ROUNDS):
         step = await begin(clients[0])
-        around = itertools.cycle(clients)
-        puts = [next(around).put(f"{step.url}/outputs/o{n}", content=b"%d" % n) for n in range(AT_ONCE)]
-        end = next(around).post(f"{step.url}/finish", json={"outcome": "failed"})
-        answers = await together([*puts[:6], end, *puts[6:]])
-        del answers[6]
+        answers = await puts_around_a_finish(clients, step, number % (AT_ONCE // 2 + 1))
+        told += statuses(answers)
         stored = {a.json()["name"] for a in answers if a.status_code == 201}
         assert await sign_by_all(replicas) == []
         (statement,) = [s for s in statements(replicas[0].folder / "data") if step.id in str(s)]
         assert {one["name"] for one in statement["predicate"]["record"]["outputs"]} == stored
+    assert told[201], "the finish was always first"
+    assert told[409], "the finish was always last"
 
 
 async def test_one_name_and_many_contents_at_all_replicas_have_one_winner(
