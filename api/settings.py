@@ -125,7 +125,7 @@ class Settings(BaseSettings):
         Path | None,
         Field(
             description="File with the key that seals what nobody signs, the same for every api and worker; "
-            "by default seal.key in the data folder, made on first use."
+            "it must be there. By default seal.key in the data folder, made on first use."
         ),
     ] = None
     metrics_listen: Annotated[

@@ -34,8 +34,21 @@ def open_database(settings: Settings) -> Database:
 
 
 def open_seal(settings: Settings) -> Seal:
-    """The seal of the processes that write what nobody signs; made on first use."""
-    return Seal.open_or_create(settings.seal_key)
+    """The seal of the processes that write what nobody signs; made on first use in the data folder.
+
+    Raises:
+        InvalidInputError: there is none where `CUSTODY_SEAL_KEY_FILE` says. One made there would be
+            another than the other processes have, and what it sealed would not count.
+    """
+    if settings.seal_key_file is None:
+        return Seal.open_or_create(settings.seal_key)
+    try:
+        return Seal.open(settings.seal_key_file)
+    except FileNotFoundError as error:
+        raise InvalidInputError(
+            f"there is no seal key at {settings.seal_key_file}",
+            hint="mount the one that every api and worker has; openssl rand -hex 32 makes the first",
+        ) from error
 
 
 def open_store(settings: Settings) -> ObjectStore:

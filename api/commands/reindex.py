@@ -105,15 +105,12 @@ async def _fill(
     from api import wiring
     from api.preparing import migrate
     from artifacts.clock import SystemClock
-    from artifacts.seal import Seal
     from provenance.attest import BUILDER
     from provenance.reindex.reindexer import Believing, Reindexer
 
     await migrate(settings)
-    try:
-        seal = Seal.open(settings.seal_key)
-    except FileNotFoundError:
-        seal = None
+    lost = settings.seal_key_file is None and not settings.seal_key.exists()
+    seal = None if lost else wiring.open_seal(settings)
     believing = Believing(keys, settings.url + BUILDER, seal, unsealed=args.accept_unsealed)
     database = wiring.open_database(settings)
     progress = Progress(quiet=args.json)

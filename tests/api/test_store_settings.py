@@ -36,6 +36,17 @@ def test_a_file_url_names_another_folder(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_seal_key_that_is_named_must_be_there_and_is_never_made(tmp_path: Path) -> None:
+    named = Settings(data=tmp_path, seal_key_file=tmp_path / "mounted" / "seal.key")
+    with pytest.raises(InvalidInputError, match="there is no seal key"):
+        open_seal(named)
+    assert not (tmp_path / "mounted").exists()
+    made = open_seal(Settings(data=tmp_path))
+    (tmp_path / "mounted").mkdir()
+    (tmp_path / "seal.key").rename(tmp_path / "mounted" / "seal.key")
+    assert open_seal(named) == made
+
+
 @pytest.mark.parametrize("sse", ["AES256", "aws:kms", "aws:kms:arn-of-a-key"])
 async def test_an_s3_url_names_bucket_and_prefix_and_objects_are_written_as_the_settings_say(
     tmp_path: Path, sse: str

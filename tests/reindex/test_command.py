@@ -113,6 +113,16 @@ async def test_without_any_key_nothing_is_read(service: Service, capsys: pytest.
     assert "--trust-key" in capsys.readouterr().err
 
 
+async def test_a_seal_key_that_is_named_and_not_there_is_not_taken_for_a_lost_one(
+    service: Service, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await recorded(service)
+    await _close(service)
+    monkeypatch.setenv("CUSTODY_SEAL_KEY_FILE", str(service.folder / "seal.key"))
+    assert run_in_thread(command(lost(service))) == 4
+    assert "there is no seal key" in capsys.readouterr().err
+
+
 async def test_a_key_by_name_and_no_seal_bring_back_what_is_signed(
     service: Service, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
