@@ -20,9 +20,9 @@ import pytest
 from api.parts import assemble
 from artifacts.db import Patience, connect
 from tests.attacks.actors import OpenStep, an_id, begin
-from tests.attacks.remains import query
+from tests.attacks.remains import query, remains
 from tests.postgres import Cluster, a_cluster
-from tests.service import PUBLIC_URL, Service, a_service, reference
+from tests.service import PUBLIC_URL, Service, a_service, reference, sha256
 
 pytestmark = pytest.mark.slow
 SHORT = Patience(
@@ -215,7 +215,7 @@ def _inputs(scene: Scene) -> Awaitable[httpx2.Response]:
 
 
 def _output(scene: Scene) -> Awaitable[httpx2.Response]:
-    return scene.client.put(f"{scene.step.url}/outputs/o", content=b"an output")
+    return scene.client.put(f"{scene.step.url}/outputs/o", content=BYTES[_output])
 
 
 def _finish(scene: Scene) -> Awaitable[httpx2.Response]:
@@ -224,7 +224,7 @@ def _finish(scene: Scene) -> Awaitable[httpx2.Response]:
 
 def _blob(scene: Scene) -> Awaitable[httpx2.Response]:
     headers = {"Content-Type": "application/octet-stream"}
-    return scene.client.post("/v1/blobs/uploads", content=b"bytes", headers=headers)
+    return scene.client.post("/v1/blobs/uploads", content=BYTES[_blob], headers=headers)
 
 
 def _page(scene: Scene) -> Awaitable[httpx2.Response]:
@@ -235,9 +235,25 @@ BEGUN, RECORDED = an_id(), an_id()
 OPERATIONS: list[Operation] = [_begin, _record, _inputs, _output, _finish, _blob, _page]
 
 
+BEFORE = b"acknowledged before"
+BYTES: dict[Operation, bytes] = {_output: b"an output", _blob: b"bytes"}
+ALL = frozenset(OPERATIONS)
+WRITES = ALL - {_page}
+SOME = frozenset[Operation]()
+FELT: dict[Fault, frozenset[Operation]] = {
+    refused: ALL,
+    locked: ALL,
+    exhausted: ALL,
+    slow: WRITES,
+    undone: WRITES,
+    reading_only: WRITES,
+}
+"""Who must feel what: a broken connection is felt by whoever meets it, and then gone."""
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_callers_are_told_to_come_back_and_then_it_works(scene: Scene, fault: Fault) -> None:
-    earlier = await scene.client.put(f"{scene.step.url}/outputs/before", content=b"acknowledged before")
+    earlier = await scene.client.put(f"{scene.step.url}/outputs/before", content=BEFORE)
     assert earlier.status_code == 201
     acknowledged: set[Operation] = set()
     async with fault(scene):
@@ -249,27 +265,34 @@ async def test_callers_are_told_to_come_back_and_then_it_works(scene: Scene, fau
             else:
                 assert answer.status_code in {200, 201, 202}, answer.text
                 acknowledged.add(operation)
+    turned_away = ALL - acknowledged
+    assert turned_away, "nobody felt anything"
+    assert turned_away >= FELT.get(fault, SOME), {one.__name__ for one in acknowledged}
     assert_there(scene, acknowledged)
     await everything_works(scene)
 
 
-KEPT: dict[Operation, str] = {
-    _begin: f"SELECT 1 FROM step WHERE id = '{BEGUN}'",  # noqa: S608 - our own id
-    _record: f"SELECT 1 FROM step WHERE id = '{RECORDED}'",  # noqa: S608 - our own id
-    _inputs: "SELECT 1 FROM step_input WHERE name = 'i'",
-    _output: "SELECT 1 FROM step_output WHERE name = 'o'",
-    _finish: "SELECT 1 FROM step_ledger WHERE state = 'sealed'",
-    _blob: "SELECT 1 FROM receipt WHERE size = 5",
+KEPT: dict[Operation, tuple[str, object]] = {
+    _begin: ("SELECT id FROM step WHERE id = ?", BEGUN),
+    _record: ("SELECT step FROM step_ledger WHERE state = 'sealed' AND step = ?", RECORDED),
+    _inputs: ("SELECT name FROM step_input WHERE name = 'i' AND step = ?", None),
+    _output: ("SELECT name FROM step_output WHERE name = 'o' AND step = ?", None),
+    _finish: ("SELECT step FROM step_ledger WHERE state = 'sealed' AND step = ?", None),
+    _blob: ("SELECT size FROM receipt WHERE size = ?", len(BYTES[_blob])),
 }
-"""Where what each operation acknowledges is to be found."""
+"""Where what each operation acknowledges is to be found, and by which value; None is the step of the scene."""
 
 
 def assert_there(scene: Scene, acknowledged: set[Operation]) -> None:
     """Nothing that was acknowledged is lost."""
     folder = scene.service.folder / "data"
-    assert query(folder, "SELECT received FROM step_output WHERE name = 'before'")
+    assert query(folder, "SELECT step FROM step_output WHERE name = 'before'") == [(scene.step.id,)]
+    assert {sha256(BEFORE), *(sha256(BYTES[one]) for one in acknowledged & set(BYTES))} <= set(
+        remains(folder).objects.values()
+    )
     for operation in acknowledged & set(KEPT):
-        assert query(folder, KEPT[operation]), operation.__name__
+        statement, value = KEPT[operation]
+        assert query(folder, statement, value or scene.step.id), operation.__name__
 
 
 async def everything_works(scene: Scene) -> None:
