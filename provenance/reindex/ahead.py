@@ -42,30 +42,29 @@ _AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Ahead:
-    """Looks for objects that the index should know of and does not."""
+class RecordsAhead:
+    """Looks for sealed records that the index should know of and does not; needs no key."""
 
     database: Database
     store: ObjectStore
-    key: PublicKey
     seal: Seal | None
 
     async def check(self, *, now: datetime) -> None:
-        """Return if the index knows of everything in the bucket.
+        """Return if the index knows of every record in the bucket.
 
         Raises:
-            EvidenceError: it does not, so it may not be signed with.
+            EvidenceError: it does not, so it may not be said by it what nobody needs.
         """
-        found = await self._segment(now) or await self._bundle() or await self._decision()
+        found = await self.unknown(now)
         if found is not None:
             raise EvidenceError(
-                "the index is older than the bucket, so nothing is signed with it",
+                "the index is older than the bucket, so nothing is removed by it",
                 hint="stop the service and run custody-server reindex",
                 unknown=str(found),
             )
 
-    async def _segment(self, now: datetime) -> Key | None:
-        """Step 1."""
+    async def unknown(self, now: datetime) -> Key | None:
+        """Step 1: a segment whose records the index does not know."""
         async with self.database.reading() as connection:
             newest = await reindexed_facts.newest_finish(connection)
             projects = await reindexed_facts.projects(connection)
@@ -93,6 +92,34 @@ class Ahead:
                 for segment in sorted(left.keys() - await unfiled.known_segments(connection, list(left))):
                     return left[segment]
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Looks for objects that the index should know of and does not."""
+
+    database: Database
+    store: ObjectStore
+    key: PublicKey
+    seal: Seal | None
+
+    async def check(self, *, now: datetime) -> None:
+        """Return if the index knows of everything in the bucket.
+
+        Raises:
+            EvidenceError: it does not, so it may not be signed with.
+        """
+        found = (
+            await RecordsAhead(self.database, self.store, self.seal).unknown(now)
+            or await self._bundle()
+            or await self._decision()
+        )
+        if found is not None:
+            raise EvidenceError(
+                "the index is older than the bucket, so nothing is signed with it",
+                hint="stop the service and run custody-server reindex",
+                unknown=str(found),
+            )
 
     async def _bundle(self) -> Key | None:
         """Step 2."""
