@@ -12,7 +12,7 @@ from artifacts.digest import Digest
 from artifacts.errors import CustodyError, NotFoundError
 from artifacts.layout import JOINED, STAGING
 from artifacts.limits import IDEMPOTENCY_SECONDS, STAGING_SECONDS
-from artifacts.queries import queue, receipts, steps, tokens, uploads
+from artifacts.queries import queue, receipts, steps, tokens, trees, uploads
 from artifacts.queries.queue import Job
 from artifacts.seal import Seal
 from artifacts.sealing import Finish, Sealer
@@ -72,6 +72,7 @@ class Upkeep:
         done += await self._sweep()
         oldest = to_milliseconds(now - timedelta(seconds=IDEMPOTENCY_SECONDS))
         async with self._database.writing() as connection:
+            done += await trees.forget_senders(connection, now=to_milliseconds(now))
             return done + await tokens.forget_answers(connection, before=oldest)
 
     async def _expire(self) -> int:

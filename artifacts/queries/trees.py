@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.digest import Digest
 from artifacts.queries.dialect import insert_new, insert_one
-from artifacts.tables import artifact, receipt, step_output, tree, tree_claim, tree_part, tree_sender
+from artifacts.steps import StepState
+from artifacts.tables import artifact, receipt, step, step_output, tree, tree_claim, tree_part, tree_sender
 from artifacts.trees.states import TreeRow, TreeState, Verdict
 
 BLOB_PART = -1
@@ -118,6 +119,14 @@ async def find_tree(connection: AsyncConnection, project: str, digest: Digest) -
 async def note_sender(connection: AsyncConnection, project: str, digest: Digest, step: str) -> None:
     """Remember that the token of `step` sent the manifest of a tree."""
     await insert_new(connection, tree_sender, [{"project": project, "tree": digest.raw, "step": step}])
+
+
+async def forget_senders(connection: AsyncConnection, *, now: int) -> int:
+    """Forget what tokens sent that nobody can show any more; return how much that was."""
+    theirs = sa.and_(step.c.project == tree_sender.c.project, step.c.id == tree_sender.c.step)
+    over = sa.select(sa.literal(1)).where(theirs, step.c.expires_at <= now, step.c.state != StepState.OPEN)
+    gone = await connection.execute(sa.delete(tree_sender).where(over.exists()))
+    return gone.rowcount
 
 
 async def was_sent(connection: AsyncConnection, project: str, digest: Digest, step: str) -> bool:
