@@ -11,10 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from custody.transport import Transport
+from custody.trees.forks import side_by_side
+from custody.trees.remote import TreeService
+from custody.trees.restore import Options, Progress, restore
+from custody.trees.source import Source
 from tests.client.trees.tree_peer import Shelf
-from tests.client.trees.trees_at_hand import seen
+from tests.client.trees.trees_at_hand import HASTY, seen
 
-pytestmark = pytest.mark.slow
+# Other threads of the process that runs the tests do nothing that the forks need.
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning"),
+]
 
 _TRACED = "import sys; from custody.__main__ import main; status = main(sys.argv[1:]); {}; sys.exit(status)"
 
@@ -116,30 +125,38 @@ def test_an_interrupt_ends_all_processes_and_leaves_nothing(shelf: Shelf, tmp_pa
     assert not [one for one in os.listdir(tmp_path) if "cold" in one]
 
 
-def test_the_bar_counts_what_all_processes_write(shelf: Shelf, tmp_path: Path) -> None:
-    tree = a_large_tree(shelf, tmp_path)
-    code = (
-        "import sys\n"
-        "from custody import progress\n"
-        "from contextlib import contextmanager\n"
-        "seen = []\n"
-        "progress.bar = contextmanager(lambda title: (yield lambda done, total: seen.append((done, total))))\n"
-        "from custody.__main__ import main\n"
-        "status = main(sys.argv[1:])\n"
-        "print(len(seen), max(done for done, _ in seen), *{total for _, total in seen})\n"
-        "sys.exit(status)\n"
-    )
-    env = {**os.environ, "HOME": str(tmp_path), "CUSTODY_NODE_STORE": "off", "CUSTODY_URL": shelf.url}
-    done = subprocess.run(
-        [sys.executable, "-c", code, "get", tree, "cold"],
-        env=env,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    count, most, total = map(int, done.stdout.splitlines()[-1].split())
-    assert total == sum(len(content) for _, _, content in seen(tmp_path / "tree").values())
-    assert count > 0
-    assert 0 < most <= total
+def test_the_bar_counts_what_all_processes_write() -> None:
+    shown: list[tuple[int, int]] = []
+    progress = Progress(10, lambda done, total: shown.append((done, total)))
+    reader, writer = os.pipe()
+
+    def write(number: int) -> None:
+        progress.number = number
+        if number:
+            progress.add(3)
+            progress.add(1)
+            os.write(writer, b"x")
+        else:
+            os.read(reader, 1)
+            progress.add(5)
+            progress.add(9)
+
+    side_by_side(write, lambda _: None, 2)
+    os.close(reader)
+    os.close(writer)
+    assert shown == [(9, 10), (10, 10)]
+
+
+def test_the_bar_of_a_tree_reaches_its_end(shelf: Shelf, tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/file").write_bytes(b"content")
+    tree = custody(shelf, tmp_path, "put", "tree").split()[0]
+    shown: list[tuple[int, int]] = []
+    source = Source(lambda: TreeService(Transport(shelf.url, None, patience=HASTY)), None)
+    try:
+        manifest = source.manifest(tree.partition(":")[2])
+        target, options = str(tmp_path / "out"), Options()
+        restore(source, manifest, target, options, advance=lambda done, total: shown.append((done, total)))
+    finally:
+        source.close()
+    assert shown[-1] == (7, 7)

@@ -65,13 +65,13 @@ def restore(
         folders = Folders(root, folder_paths)
         try:
             writer = Writer(manifest, folders)
-            _write(source, writer, layout, _Progress(manifest.size, advance))  # (3)
+            _write(source, writer, layout, Progress(manifest.size, advance))  # (3)
             writer.make_links(allow_outward=options.allow_outward_links)  # (4)
         finally:
             folders.close()
 
 
-def _write(source: Source, writer: Writer, layout: Layout, progress: _Progress) -> None:
+def _write(source: Source, writer: Writer, layout: Layout, progress: Progress) -> None:
     """Write all files, in as many processes as are worth their while."""
     jobs = list(_jobs(writer, layout, progress, _ALONE if source.complete else WINDOW))
     processes = _processes(writer.manifest, len(jobs))
@@ -102,7 +102,7 @@ def _processes(manifest: Manifest, jobs: int) -> int:
 
 
 def _jobs(
-    writer: Writer, layout: Layout, progress: _Progress, window: int
+    writer: Writer, layout: Layout, progress: Progress, window: int
 ) -> Iterator[Callable[[Supply], None]]:
     """Yield the work in pieces, large files first: they take longest."""
     manifest = writer.manifest
@@ -116,7 +116,7 @@ def _jobs(
     yield lambda _supply: writer.write_empty()
 
 
-def _large(writer: Writer, entry: int, progress: _Progress, supply: Supply) -> None:
+def _large(writer: Writer, entry: int, progress: Progress, supply: Supply) -> None:
     descriptor = writer.create(entry)
     try:
         supply.large(writer.manifest.raw(entry).hex(), writer.manifest.sizes[entry], descriptor)
@@ -125,13 +125,13 @@ def _large(writer: Writer, entry: int, progress: _Progress, supply: Supply) -> N
     progress.add(writer.manifest.sizes[entry])
 
 
-def _frames(writer: Writer, pack: str, frames: list[Frame], progress: _Progress, supply: Supply) -> None:
+def _frames(writer: Writer, pack: str, frames: list[Frame], progress: Progress, supply: Supply) -> None:
     supply.frames(
         pack, frames, lambda frame, packed: progress.add(writer.write_frame(frame, packed, supply.decoder))
     )
 
 
-class _Progress:
+class Progress:
     """Counts the bytes that are written, by all processes in memory that they share; the first one shows them."""
 
     def __init__(self, total: int, advance: Advance | None) -> None:
