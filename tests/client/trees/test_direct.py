@@ -124,7 +124,7 @@ def test_what_store_and_service_forge_is_refused_and_nothing_is_written(tmp_path
         tree = a_tree(service)
         service.blobs = {sha256: bytes(len(pack)) for sha256, pack in service.blobs.items()}
         store.blobs, service.refer_to = service.blobs, store.url
-        with pytest.raises(Exception, match="frame"):
+        with pytest.raises(WrongBytesError, match="frame"):
             fetched(service, tree, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
