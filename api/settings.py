@@ -121,6 +121,35 @@ class Settings(BaseSettings):
     s3_object_lock_mode: Annotated[
         Literal["GOVERNANCE", "COMPLIANCE"], Field(description="Mode of that lock.")
     ] = "GOVERNANCE"
+    second_store_url: Annotated[
+        str | None,
+        Field(
+            description="A copy of the object store that somebody else keeps filled: a scrub heals from it. "
+            "Written as CUSTODY_STORE_URL; it is only read."
+        ),
+    ] = None
+    second_s3_endpoint: Annotated[
+        str | None,
+        Field(description="Address of the S3 service of the second store; by default that of the first."),
+    ] = None
+    second_s3_region: Annotated[
+        str | None, Field(description="Region of the second bucket; by default that of the first.")
+    ] = None
+    second_s3_access_key: Annotated[
+        str | None,
+        Field(
+            description="Access key id for the second bucket, which needs to read only; by default the first."
+        ),
+    ] = None
+    second_s3_secret_key: Annotated[SecretStr | None, Field(description="Secret of that access key.")] = None
+    scrub_bytes_per_second: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="Bytes that the worker hashes again each second, to find what was damaged where it "
+            "lies; 0 leaves it to custody-server scrub. Set it on one worker.",
+        ),
+    ] = 0
     seal_key_file: Annotated[
         Path | None,
         Field(
@@ -144,6 +173,31 @@ class Settings(BaseSettings):
             "no more connections.",
         ),
     ] = 0
+    grace_hours: Annotated[
+        float,
+        Field(
+            ge=1,
+            le=87_600,
+            description="How long bytes stay that were sent, named, or told of as present; then they may go. "
+            "The same for every api and worker.",
+        ),
+    ] = 24
+    retention_file: Annotated[
+        Path | None,
+        Field(
+            description="TOML file with the rules by which named artifacts may go; without it none does. "
+            "docs/operating.md has an example."
+        ),
+    ] = None
+    collect_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=2_592_000,
+            description="How often the worker removes what nobody needs and what rules let go; 0 leaves it to "
+            "custody-server collect.",
+        ),
+    ] = 3600
     log_level: Annotated[str, Field(description="debug, info, warning or error.")] = "info"
 
     @field_validator("data")
@@ -178,7 +232,7 @@ class Settings(BaseSettings):
             raise ValueError("its path has plain segments and does not begin with one of the service's own")
         return value.rstrip("/")
 
-    @field_validator("s3_endpoint", "s3_public_endpoint")
+    @field_validator("s3_endpoint", "s3_public_endpoint", "second_s3_endpoint")
     @classmethod
     def _endpoint_is_plain(cls, value: str | None) -> str | None:
         if value is None:
@@ -188,7 +242,7 @@ class Settings(BaseSettings):
             raise ValueError("write it as http(s)://host[:port]")
         return value.rstrip("/")
 
-    @field_validator("store_url")
+    @field_validator("store_url", "second_store_url")
     @classmethod
     def _store_url_names_a_store(cls, value: str | None) -> str | None:
         if value is not None and (not _STORE_URL.fullmatch(value) or _FOLDER_ELSEWHERE.match(value)):
@@ -216,6 +270,8 @@ class Settings(BaseSettings):
     def _keys_come_in_pairs(self) -> Self:
         if (self.s3_access_key is None) != (self.s3_secret_key is None):
             raise ValueError("s3_access_key and s3_secret_key are set together")
+        if (self.second_s3_access_key is None) != (self.second_s3_secret_key is None):
+            raise ValueError("second_s3_access_key and second_s3_secret_key are set together")
         return self
 
     @field_validator("log_level")

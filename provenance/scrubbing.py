@@ -77,14 +77,15 @@ def _place_of(published: PublishedKey) -> Key:
     return layout.public_key(Digest.of(f"{published.builder_id}\n{published.public_key}".encode()))
 
 
-async def control_check(store: ObjectStore) -> CheckControl:
-    """The check by all keys that `store` has and that are whole."""
+async def control_check(*stores: ObjectStore) -> CheckControl:
+    """The check by all keys that `stores` have and that are whole."""
     keys, all_whole = set(), True
-    async for listed in store.list(_KEYS):
-        try:
-            content = await store.read(listed.key)
-            _check_key(listed.key, content)
-            keys.add(PublicKey.from_pem(parse(content).public_key.encode()))
-        except CustodyError:
-            all_whole = False  # the scrub itself will say so
+    for store in stores:
+        async for listed in store.list(_KEYS):
+            try:
+                content = await store.read(listed.key)
+                _check_key(listed.key, content)
+                keys.add(PublicKey.from_pem(parse(content).public_key.encode()))
+            except CustodyError:
+                all_whole = False  # the scrub itself will say so
     return ControlCheck(frozenset(keys), all_whole)

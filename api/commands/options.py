@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from api.settings import Settings
 from api.supervising import stop_with_parent
@@ -68,8 +68,10 @@ def environment_of(settings: Settings) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CUSTODY_")}
     given = settings.model_dump(mode="json", exclude_none=True, exclude={"allowed_hosts"})
     kept |= {f"CUSTODY_{name.upper()}": str(value) for name, value in given.items()}
-    if settings.s3_secret_key is not None:  # a dump shows only stars
-        kept["CUSTODY_S3_SECRET_KEY"] = settings.s3_secret_key.get_secret_value()
+    for name in ("s3_secret_key", "second_s3_secret_key"):
+        secret: SecretStr | None = getattr(settings, name)
+        if secret is not None:  # a dump shows only stars
+            kept[f"CUSTODY_{name.upper()}"] = secret.get_secret_value()
     if settings.allowed_hosts:
         import json
 

@@ -120,7 +120,7 @@ async def _looked(
         database,
         stores,
         SystemClock(),
-        await control_check(stores.store),
+        await control_check(*stores.all),
         Pace(args.rate),
         repair=args.repair,
         reached=lambda _key, report: progress("objects", sum(report.counts.values())),

@@ -50,6 +50,11 @@ class Stores:
     store: ObjectStore
     second: ObjectStore | None = None
 
+    @property
+    def all(self) -> list[ObjectStore]:
+        """Both of them, or the one."""
+        return [self.store] if self.second is None else [self.store, self.second]
+
 
 @dataclass(slots=True)
 class Scrubber:

@@ -52,12 +52,14 @@ class DirectoryStore:
     At most `threads` calls wait for the disk at once; with one they come in a certain order.
     """
 
-    def __init__(self, root: Path, *, threads: int = _THREADS) -> None:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def __init__(self, root: Path, *, threads: int = _THREADS, only_read: bool = False) -> None:
+        """`only_read`: nothing is made in `root`, which may be mounted so that nothing can be."""
+        if not only_read:
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="store")
         self._known: set[str] = set()
-        for directory in (layout.STAGING, layout.JOINED):
+        for directory in () if only_read else (layout.STAGING, layout.JOINED):
             self._directory(directory)
 
     async def stage(self, content: AsyncIterable[bytes], *, at: datetime, limit: int) -> Staged:

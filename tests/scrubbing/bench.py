@@ -58,7 +58,7 @@ async def scrub(
 ) -> Report:
     """Look at everything once."""
     stores = Stores(options.pop("store", service.store), second)
-    control = await control_check(service.store)
+    control = await control_check(*stores.all)
     scrubber = Scrubber(service.database, stores, service.clock, control, **options)
     return await scrubber.run(scope or Scope())
 

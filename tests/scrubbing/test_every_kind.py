@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from datetime import UTC, datetime
 from itertools import product
 
@@ -73,7 +74,9 @@ async def test_every_damage_to_every_kind_is_found_and_healed(service: Service) 
     good = {name: place.read(name) for name in names}
     chance = random.Random("damage")
     # A worker has its say about bytes that came back, so receipts have their turn apart from them.
-    for way, kinds in product((*CHANGES, SWAPPED, REMOVED), ({"blobs"}, KINDS.keys() - {"blobs"})):
+    # And of what a damaged key signed the signature cannot be judged.
+    first = {"blobs", "removals"}
+    for way, kinds in product((*CHANGES, SWAPPED, REMOVED), (first, KINDS.keys() - first)):
         spoilt = {
             name
             for kind in sorted(kinds)
@@ -95,8 +98,20 @@ async def test_every_damage_to_every_kind_is_found_and_healed(service: Service) 
 
 def _spoilt(place: Folder, chance: random.Random, way: str, prefix: str) -> set[str]:
     name, other = chance.sample(place.names(prefix), 2)
+    before = place.read(name)
     spoil(place, chance, way, name, other)
+    while _read(place, name) is not None and _alike(before, place.read(name)):
+        place.write(name, before)
+        spoil(place, chance, way, name, other)
     return {name, other} if way == SWAPPED else {name}
+
+
+def _alike(before: bytes, after: bytes) -> bool:
+    """Whether they differ in what no digest covers: another time, another reason; nothing rests on these."""
+    return _LOOSE.sub(b"", before) == _LOOSE.sub(b"", after)
+
+
+_LOOSE = re.compile(rb'"(hashed_at|refused_at|created_at|reason)":"[^"]*"')
 
 
 def _read(place: Folder, name: str) -> bytes | None:
