@@ -184,6 +184,9 @@ class DirectoryStore:
                 os.unlink(str(key), dir_fd=self._root)
             except FileNotFoundError:
                 return
+            if not str(key).startswith((f"{layout.STAGING}/", f"{layout.JOINED}/")):
+                # What was removed must not come back with the power.
+                sync_directory(os.path.dirname(str(key)), dir_fd=self._root)
 
         await self._run(unlink)
 

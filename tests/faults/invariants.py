@@ -12,9 +12,11 @@ from typing import Final
 
 from artifacts import layout
 from artifacts.content import HASH
+from artifacts.control import CONTROL
 from artifacts.digest import Digest
 from artifacts.labour import LEASE_MS
 from artifacts.queries.uploads import UploadState
+from artifacts.removal import REMOVE
 from artifacts.trees import compression, receipts, tar
 from artifacts.trees.contents import TreeContents
 from artifacts.trees.taking import CHECK
@@ -28,10 +30,12 @@ from tests.faults.operations import (
     PROJECT,
     SMALL,
     TO_ATTEST,
+    TO_COLLECT,
     TO_FINISH,
     TO_JOIN,
     TO_PUT,
     TREE_TO_CHECK,
+    TREE_TO_COLLECT,
     TREE_TO_PUT,
     a_tree,
 )
@@ -196,6 +200,22 @@ async def _have_been_read_back(service: Reopened) -> None:
         assert Digest.of(content).raw in seen
 
 
+async def _is_collected(service: Reopened) -> None:
+    data = service.folder / "data"
+    assert query(data, "SELECT id FROM queue WHERE kind = ?", REMOVE) == []
+    tree, pack = a_tree(TREE_TO_COLLECT)
+    gone = {Digest.of(TO_COLLECT).hex, Digest.parse(tree.digest).hex}
+    assert [path for path in (data / "objects").rglob("*") if path.name.partition(".")[0] in gone] == []
+    rows = query(data, "SELECT digest, state, generation, gone_at IS NOT NULL FROM tombstone")
+    assert {row[0].hex() for row in rows} >= gone
+    assert {row[1:] for row in rows} == {("gone", 1, 1)}
+    told = {topic for (topic,) in query(data, "SELECT topic FROM queue WHERE kind = ?", CONTROL)}
+    assert told >= {f"tombstone/blob/{Digest.of(TO_COLLECT).hex}/1", f"tombstone/tree/{tree.digest[7:]}/1"}
+    # What a step that is not signed yet has named stays, and so does a pack that it may still name.
+    for content in (CONTENT + b"!", CONTENT + b"?", pack.content):
+        assert await _read(service, Digest.of(content)) == content
+
+
 _DONE: Final[Mapping[str, Callable[[Reopened], Awaitable[None]]]] = {
     "put": _put_is_done,
     "resumable": _parts_are_complete,
@@ -206,6 +226,7 @@ _DONE: Final[Mapping[str, Callable[[Reopened], Awaitable[None]]]] = {
     "read_back": _have_been_read_back,
     "finish": _finished,
     "attest": _attested,
+    "collect": _is_collected,
 }
 
 

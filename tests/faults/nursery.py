@@ -79,7 +79,7 @@ def _all(prepared: Path, operation: str, blows: Sequence[Blow]) -> list[Outcome]
 
 
 def _prepared(scratch: Path, operation: str) -> Path:
-    return scratch / ("prepared-join" if operation == "join" else "prepared")
+    return scratch / (f"prepared-{operation}" if operation in {"join", "collect"} else "prepared")
 
 
 def _copied(prepared: Path, folder: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 from api.bodies import TreeBody
@@ -11,6 +12,7 @@ from artifacts.digest import Digest
 from artifacts.limits import UPLOAD_PART_BYTES
 from artifacts.queries.uploads import UploadState
 from artifacts.recording import Arriving, Target
+from artifacts.removal import REMOVE
 from artifacts.sealing import SIGN, Finish
 from artifacts.steps import Outcome, Role
 from artifacts.trees import compression
@@ -49,7 +51,9 @@ def a_tree(name: str) -> tuple[Tree, Pack]:
     return tree, Pack.of([first, target], others)
 
 
-TREE_TO_PUT, TREE_TO_CHECK = "put", "check"
+TREE_TO_PUT, TREE_TO_CHECK, TREE_TO_COLLECT = "put", "check", "collect"
+TO_COLLECT: Final = b"nobody needs this" * 1000
+RULES: Final = '[[rule]]\nolder_than = "1d"\n'
 
 
 async def put_output(service: Reopened, step: str, content: bytes) -> None:
@@ -99,6 +103,13 @@ async def finish(service: Reopened, step: str) -> None:
     await service.sealer.seal(Finish(PROJECT, step, body, principal=PRINCIPAL))
 
 
+async def collect(service: Reopened) -> None:
+    """Let go what is older than a day, and remove it."""
+    service.clock.moment += timedelta(days=2)
+    await service.collector(RULES).collect(only=PROJECT)
+    await service.work(REMOVE)
+
+
 OPERATIONS: Final[Mapping[str, Do]] = {
     "put": lambda service, _, __: put_output(service, TO_PUT, CONTENT),
     "resumable": lambda service, tell, said: put_parts(service, LARGE, tell, said),
@@ -109,6 +120,7 @@ OPERATIONS: Final[Mapping[str, Do]] = {
     "read_back": lambda service, _, __: service.work(HASH),
     "finish": lambda service, _, __: finish(service, TO_FINISH),
     "attest": lambda service, _, __: service.work(SIGN),
+    "collect": lambda service, _, __: collect(service),
 }
 """By name: what happens in one call of the service, or one round of its signer or worker."""
 DESCRIBED: Final[Mapping[str, str]] = {
@@ -121,4 +133,5 @@ DESCRIBED: Final[Mapping[str, str]] = {
     "read_back": "worker: blobs read back, receipts",
     "finish": "finish: sealing",
     "attest": "signing",
+    "collect": "worker: a blob and a tree decided on, deleted, gone",
 }

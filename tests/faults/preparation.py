@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from artifacts.content import HASH
 from artifacts.recording import Beginning
+from artifacts.trees.taking import CHECK
 from tests.faults.operations import (
     CONTENT,
     PRINCIPAL,
     PROJECT,
     TO_ATTEST,
+    TO_COLLECT,
     TO_FINISH,
     TO_JOIN,
     TO_PUT,
     TREE_TO_CHECK,
+    TREE_TO_COLLECT,
     finish,
+    pieces,
     put_output,
     put_parts,
     put_tree,
@@ -36,6 +41,11 @@ async def prepare(folder: Path, operation: str) -> None:
         if operation == "join":
             # It is large, and everything that lies there is hashed again and again.
             await put_parts(again, TO_JOIN, _to_nobody, [])
+        if operation == "collect":
+            await again.recorder.receive_blob(PROJECT, pieces(TO_COLLECT), declared=None)
+            await put_tree(again, TREE_TO_COLLECT, _to_nobody)
+            await again.work(HASH)
+            await again.work(CHECK)
 
 
 def _to_nobody(_: str) -> None:

@@ -9,11 +9,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from artifacts.collecting import Collector, Terms
 from artifacts.content import HASH, Content
 from artifacts.db import Database, connect
 from artifacts.labour import Labourer
 from artifacts.queries.queue import Job
 from artifacts.recording import Recorder
+from artifacts.removal import REMOVE, Removals
+from artifacts.retention import Retention
 from artifacts.sealing import SIGN, Sealer
 from artifacts.storage.directory import DirectoryStore
 from artifacts.trees.checking import Checker
@@ -74,6 +77,11 @@ class Reopened:
         signer = LocalSigner.open(self.folder / "keys" / "local.pem")
         return Attester(self.database, self.store, self.clock, signer=signer, public_url=PUBLIC_URL)
 
+    def collector(self, rules: str) -> Collector:
+        """What decides by `rules` what goes."""
+        removals = Removals(self.database, self.store, self.clock)
+        return Collector(self.database, self.clock, removals, Terms(Retention.parse(rules)))
+
     async def work(self, kind: str) -> None:
         """Let the signer or the worker take what is on its queue."""
         labourer = Labourer(self.database, self.clock, kind, "test", _WORK[kind](self), _raise)
@@ -86,6 +94,7 @@ _WORK: Mapping[str, Callable[[Reopened], Callable[[Job], Awaitable[None]]]] = {
     HASH: lambda service: service.upkeep.read_back,
     JOIN: lambda service: Joiner(service.database, service.store, service.clock).join,
     CHECK: lambda service: Checker(service.database, service.store, service.clock).check,
+    REMOVE: lambda service: Removals(service.database, service.store, service.clock).remove,
 }
 
 
