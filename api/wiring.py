@@ -114,6 +114,7 @@ def build(settings: Settings, *, watched: Callable[[ObjectStore], ObjectStore] |
         store=store if watched is None else watched(store),
         clock=SystemClock(),
         seal=open_seal(settings),
+        grace_seconds=settings.grace_hours * 3600,
         fences=Fences(
             bytes=Allowed(settings.quota_bytes, settings.project_quotas),
             rate=settings.rate,

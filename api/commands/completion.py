@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import Final
 
-_WORDS: Final = "serve api signer worker env migrate doctor reindex tokens completion --help --version"
+_WORDS: Final = (
+    "serve api signer worker env migrate doctor reindex scrub collect tokens completion --help --version"
+)
 _FLAGS: Final = "--data --listen --public-url --json --help"
 _SCRIPTS: Final = {
     "bash": f"""\

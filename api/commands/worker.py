@@ -1,4 +1,4 @@
-"""`custody-server worker`: reads blobs back, completes what a crash left, sweeps."""
+"""`custody-server worker`: reads blobs back, completes what a crash left, sweeps, collects, scrubs."""
 
 from __future__ import annotations
 
@@ -35,13 +35,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _work(settings: Settings, *, supervised: bool) -> None:
-    from api import metrics_listener, wiring
+    from api import collect_rounds, metrics_listener, scrub_rounds, wiring
     from api.measured_store import MeasuredStore
     from api.metrics import LabourMetrics
     from api.running import Crew
     from api.stopping import stopped_by_signals, told_already
     from artifacts.clock import SystemClock
     from artifacts.content import HASH
+    from artifacts.removal import REMOVE
     from artifacts.trees.checking import Checker
     from artifacts.trees.taking import CHECK
     from artifacts.upkeep import Upkeep
@@ -50,9 +51,14 @@ async def _work(settings: Settings, *, supervised: bool) -> None:
     stop = stopped_by_signals(told_already if supervised else None)
     clock, metrics = SystemClock(), LabourMetrics("worker")
     database, store = wiring.open_database(settings), MeasuredStore(wiring.open_store(settings), metrics)
-    upkeep = Upkeep(database, store, clock, wiring.open_seal(settings), damaged=metrics.damaged)
+    seal = wiring.open_seal(settings)
+    upkeep = Upkeep(database, store, clock, seal, damaged=metrics.damaged)
     checker, joiner = Checker(database, store, clock), Joiner(database, store, clock)
 
+    removals = collect_rounds.removals_of(settings, database, store, clock)
+    collector = collect_rounds.collector_of(settings, database, store, clock, seal)
+    collects = collect_rounds.CollectRounds(collector, settings.collect_seconds)
+    scrubs = scrub_rounds.of(settings, database, store, clock, metrics.registry)
     crew = Crew(database, clock, metrics, stop)
     try:
         async with metrics_listener.shown(metrics, settings.metrics_listen):
@@ -61,6 +67,9 @@ async def _work(settings: Settings, *, supervised: bool) -> None:
                 crew.labour(CHECK, checker.check, at_once=1),
                 crew.labour(JOIN, joiner.join, at_once=1),
                 _tidy_now_and_then(upkeep, stop),
+                crew.labour(REMOVE, removals.remove),
+                scrubs.run(stop),
+                collects.run(stop),
             )
     finally:
         await database.close()
