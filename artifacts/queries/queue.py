@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from artifacts.queries.dialect import insert_new
 from artifacts.tables import queue, step
@@ -86,13 +87,28 @@ async def take(
         # Named, so that it is run once: a plain subquery may be run again and lock more than `limit`.
         .cte("free")
     )
-    taken = await connection.execute(
+    taken = await connection.execute(_leased_to(queue.c.id.in_(sa.select(free.c.id)), owner, now + lease_ms))
+    return [Job(*row) for row in taken]
+
+
+async def take_over(
+    connection: AsyncConnection, project: str, kind: str, topic: str, *, owner: str, until: int
+) -> list[Job]:
+    """Lease this very job if there is one, whoever has it; what they make of it does not count."""
+    mine = sa.and_(queue.c.project == project, queue.c.kind == kind, queue.c.topic == topic)
+    taken = await connection.execute(_leased_to(mine, owner, until))
+    return [Job(*row) for row in taken]
+
+
+def _leased_to(
+    jobs: sa.ColumnElement[bool], owner: str, until: int
+) -> ReturningUpdate[tuple[Any, ...]]:  # Any: columns of several types
+    return (
         sa.update(queue)
-        .where(queue.c.id.in_(sa.select(free.c.id)))
-        .values(owner=owner, lease_until=now + lease_ms, attempt=queue.c.attempt + 1)
+        .where(jobs)
+        .values(owner=owner, lease_until=until, attempt=queue.c.attempt + 1)
         .returning(queue.c.id, queue.c.project, queue.c.kind, queue.c.topic, queue.c.attempt, queue.c.owner)
     )
-    return [Job(*row) for row in taken]
 
 
 async def complete(connection: AsyncConnection, job: Job) -> bool:

@@ -15,7 +15,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from artifacts import layout
 from artifacts.clock import to_milliseconds
@@ -50,8 +50,6 @@ from provenance.reindex.reading import abreast, chunked
 from provenance.reindex.report import Report
 
 _FRAMES_AT_ONCE = 16
-_MANY_JOBS = 10_000
-_BEYOND_LEASES = timedelta(minutes=10)
 _NO_CLAIM = Digest.of(b"")
 """In the place of the claim that a worker found right: whoever makes it again is checked again."""
 
@@ -164,8 +162,7 @@ class TreeFiler:
     async def _check(self, named: Named, trees: Trees, at: datetime, vouched: Digest) -> None:
         await trees.propose(named.project, named.digest, [])
         checker = Checker(self._database, self._store, Standing(at))
-        mine = (named.project, named.digest.hex)
-        for job in [job for job in await self._jobs(at) if (job.project, job.topic) == mine]:
+        for job in await self._job(named, at):
             await checker.check(job)
         row = await trees.find(named.project, named.digest)
         if row.state is TreeState.PRESENT:
@@ -175,12 +172,16 @@ class TreeFiler:
         elif row.state is not TreeState.CHECKING:
             raise CorruptedError(f"a worker vouched for the tree, but {row.reason}")
 
-    async def _jobs(self, at: datetime) -> list[Job]:
-        """Jobs of checking. Nobody else works meanwhile, so that those whose lease a killed run holds are free."""
-        later = to_milliseconds(at + _BEYOND_LEASES)
+    async def _job(self, named: Named, at: datetime) -> list[Job]:
+        """The job of checking the tree. Nobody else works meanwhile: whose lease it is was killed."""
         async with self._database.writing() as connection:
-            return await queue.take(
-                connection, CHECK, owner="reindex", now=later, lease_ms=0, limit=_MANY_JOBS
+            return await queue.take_over(
+                connection,
+                named.project,
+                CHECK,
+                named.digest.hex,
+                owner="reindex",
+                until=to_milliseconds(at),
             )
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import cast
 
 import pytest
+import sqlalchemy as sa
 from cryptography.hazmat.primitives.asymmetric import utils
 
 from artifacts import layout, named_keys
@@ -17,7 +18,9 @@ from artifacts.errors import CorruptedError
 from artifacts.layout import Key
 from artifacts.storage.protocol import Listed
 from artifacts.storage.unchanging import UnchangingStore
+from artifacts.tables import queue
 from artifacts.trees.layout_reading import unfolded
+from artifacts.trees.taking import CHECK
 from provenance import dsse
 from provenance.bundle import Bundle
 from provenance.reindex.ahead import Ahead
@@ -181,6 +184,26 @@ async def test_a_tree_whose_receipt_is_gone_by_now_is_listed(service: Service, f
     assert [one.reason for one in report.quarantined] == ["the receipt of the tree is gone"]
 
 
+async def test_a_tree_that_waits_is_not_touched_when_others_are_filed(
+    service: Service, fresh: Service
+) -> None:
+    content = b"large " * 300_000
+    async with service.client() as client:
+        await upload(client, content)
+        await service.read_back()
+        await send(client, Tree([file("large.bin", content)]))
+        await service.check_trees()
+        service.clock.advance(1)
+        await send(client, a_tree(), a_pack())
+        await service.check_trees()
+    worker = layout.receipt("default", Digest("sha256", sha256(content)), "worker")
+    (objects(service) / str(worker)).unlink()
+    assert (await reindex(fresh)).counts["trees"] == 1
+    async with fresh.database.reading() as connection:
+        found = await connection.execute(sa.select(queue.c.attempt).where(queue.c.kind == CHECK))
+    assert found.scalars().all() == [1]
+
+
 async def test_a_tree_waits_for_a_blob_that_is_to_be_read_back_again(
     service: Service, fresh: Service
 ) -> None:
@@ -198,6 +221,6 @@ async def test_a_tree_waits_for_a_blob_that_is_to_be_read_back_again(
     async with fresh.client() as client:
         assert (await client.get(tree.url)).json()["state"] == "checking"
         assert await fresh.read_back() == 1
-        fresh.clock.advance(1)
+        fresh.clock.advance(20 * 365 * 24 * 3600)  # beyond the times of the objects, which are of today
         await fresh.check_trees()
         assert (await client.get(tree.url)).json()["state"] == "present"
