@@ -31,6 +31,7 @@ from artifacts.layout import Key
 from artifacts.named_keys import Kind, Named
 from artifacts.queries import decisions, reindexed_facts, reindexing, unfiled
 from artifacts.seal import Seal
+from artifacts.storage.bounded import read_at_most
 from artifacts.storage.protocol import Listed, ObjectStore
 from provenance.dsse import MAX_ENVELOPE_BYTES
 from provenance.keys import PublicKey
@@ -160,7 +161,7 @@ class Ahead:
 
     async def _is_decided(self, key: Key) -> bool:
         try:
-            control.kept(key, await self.store.read(key), frozenset({self.key}))
+            control.kept(key, await read_at_most(self.store, key, MAX_ENVELOPE_BYTES), frozenset({self.key}))
         except UnavailableError:
             raise  # see above
         except CustodyError:

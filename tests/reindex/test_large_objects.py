@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from artifacts import layout, receipts
+from artifacts.control import BLOB, RemovalName
 from artifacts.digest import Digest
 from artifacts.errors import CorruptedError
 from artifacts.layout import Key
@@ -81,11 +82,19 @@ async def test_a_reindex_reads_no_layout_of_that_size(service: Service, fresh: S
     assert [one.reason for one in (await filling.run()).quarantined] == [TOO_LARGE]
 
 
-async def test_the_signer_reads_none_at_its_start(service: Service) -> None:
+@pytest.mark.parametrize(
+    "key",
+    [
+        layout.attestation(_DIGEST),
+        layout.tombstone(RemovalName("default", BLOB, _DIGEST, 1)),
+    ],
+    ids=["a bundle", "a removal"],
+)
+async def test_the_signer_reads_none_at_its_start(service: Service, key: Key) -> None:
     await honest(service)
-    key = layout.attestation(_DIGEST)
-    endless(service, key, MAX_ENVELOPE_BYTES + 1)
-    await replace(looking(service), store=Unread(service, key)).check(now=service.clock.now())
+    endless(service, key)
+    store = Unread(service, key, MAX_ENVELOPE_BYTES + 1)
+    await replace(looking(service), store=store).check(now=service.clock.now())
 
 
 async def test_of_a_receipt_no_more_is_read_than_receipts_have(service: Service) -> None:
