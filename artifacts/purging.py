@@ -3,6 +3,7 @@
 1. It is refused where the digest, a tree that has it, or a pack that holds it is held.
 2. Trees of which it is a large content are no longer present; then, in one transaction, its
    removal is decided and it is barred: from here on nobody sends it, or finds it in a pack.
+   Parts of it that are being sent are removed.
 3. The packs that hold it are packed anew without it; everything else in them is kept. A pack
    may hold it unseen, because it lay elsewhere before: such packs are decoded and searched.
 4. Trees that have it are no longer present, with the reason; the others are laid out anew.
@@ -13,15 +14,12 @@ Names, records and attestations stay. A crash leaves a job that does the same ag
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from artifacts import layout
 from artifacts.clock import Clock, to_milliseconds
-from artifacts.content import Content
 from artifacts.control import BLOB, CONTROL, RemovalName
 from artifacts.db import Database
 from artifacts.digest import Digest
@@ -30,35 +28,25 @@ from artifacts.errors import (
     CorruptedError,
     GaveWayError,
     InvalidInputError,
-    LimitExceededError,
     NotFoundError,
 )
-from artifacts.limits import MAX_TREE_FILE_BYTES
 from artifacts.outages import repeated
-from artifacts.queries import locations, locks, purging, queue, removals, repacking, trees
+from artifacts.queries import locks, purging, queue, removals, repacking, trees, uploads
 from artifacts.queries import receipts as receipt_queries
 from artifacts.queries.queue import Job
+from artifacts.queries.uploads import UploadState
 from artifacts.refs import checked_name
 from artifacts.removal import Removals, Thing
 from artifacts.storage.protocol import ObjectStore
-from artifacts.trees import compression
-from artifacts.trees.contents import TreeContents
+from artifacts.trees.holders import Holders, Told, quietly
 from artifacts.trees.laying import Layouts
-from artifacts.trees.packs import Location
 from artifacts.trees.reading import entries
 from artifacts.trees.repacking import Repacked, Repacker
-from artifacts.trees.settling import PURGED
+from artifacts.trees.settling import PURGED, packed_with
 
 _BACK_UP_MS: Final = 600_000
 """After this a worker ends a purge whose command did not."""
 _TRIALS: Final = 5
-
-Told = Callable[[str, int], None]
-"""Takes what is being done, and how much of it is."""
-
-
-def _quietly(_what: str, _done: int) -> None:
-    """Tell nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,70 +71,46 @@ class Purger:
         self._store = store
         self._clock = clock
         self._removals = Removals(database, store, clock)
-        self._content = Content(database, store, clock)
+        self._holders = Holders(database, store, clock)
         self._repacker = Repacker(database, store, clock, grace_ms=grace_ms)
         self._layouts = Layouts(database, store, clock)
 
     def _now(self) -> int:
         return to_milliseconds(self._clock.now())
 
-    async def look(self, project: str, digest: Digest, *, told: Told = _quietly) -> Reach:
+    async def look(self, project: str, digest: Digest, *, told: Told = quietly) -> Reach:
         """What a purge would reach; changes nothing.
 
         Raises:
             NotFoundError: the project has no such bytes.
+            InvalidInputError: they are a pack, and so nothing that anybody leaked.
         """
         async with self._database.reading() as connection:
             if digest.algorithm != "sha256" or not await purging.is_stored(connection, project, digest):
                 raise NotFoundError(
                     "these bytes are not stored in the project", digest=str(digest), project=project
                 )
+            if await repacking.known_packs(connection, project, [digest.raw]):
+                raise InvalidInputError(
+                    "this is a pack of files of trees",
+                    hint="purge the digests of the files that leaked",
+                    digest=str(digest),
+                )
             size = await receipt_queries.stored_size(connection, project, digest)
             others = [one for one in await repacking.project_names(connection) if one != project]
             elsewhere = [one for one in others if await purging.is_stored(connection, one, digest)]
-        packs = await self._packs(project, digest, await self._small(project, digest), told)
+        packs = await self._holders.packs(project, digest, await self._holders.content(project, digest), told)
         having = await self._trees(project, digest, packs, told)
         return Reach(project, digest, size, packs, having, elsewhere)
 
-    async def _small(self, project: str, digest: Digest) -> bytes | None:
-        """The bytes themselves, if they are few enough to lie in a frame and can be had."""
+    async def _hasten(self, project: str, digest: Digest, secret: bytes, told: Told) -> None:
+        """Have old packs that hold it and wait for the end of their grace period removed now."""
         async with self._database.reading() as connection:
-            place = (await locations.locate(connection, project, [digest.raw])).get(digest.raw)
-            size = await receipt_queries.stored_size(connection, project, digest)
-        with contextlib.suppress(CorruptedError, NotFoundError):
-            if place is not None:
-                return await TreeContents(self._database, self._store, self._content, project).read(place)
-            if size is not None and size <= MAX_TREE_FILE_BYTES:
-                return b"".join([piece async for piece in self._content.open(project, digest)])
-        return None
-
-    async def _packs(self, project: str, digest: Digest, secret: bytes | None, told: Told) -> list[Digest]:
-        """The packs that hold it, the one where it is known to lie last: by that the others are found."""
-        async with self._database.reading() as connection:
-            place = (await locations.locate(connection, project, [digest.raw])).get(digest.raw)
-            found = [pack.digest for pack in await repacking.known_packs(connection, project, [digest.raw])]
-        if secret:
-            found += await self._hiding(project, secret, told)
-        last = [] if place is None else [place.pack]
-        first = [raw for raw in dict.fromkeys(found) if raw not in last]
-        return [Digest.sha256(raw) for raw in (*first, *last)]
-
-    async def _hiding(self, project: str, secret: bytes, told: Told) -> list[bytes]:
-        """The packs that hold `secret` where the index says of nothing that it lies there."""
-        async with self._database.reading() as connection:
-            suspects = sorted(await repacking.packs_with_gaps(connection, project))
-        found = []
-        for number, pack in enumerate(suspects, 1):
-            told("packs searched", number)
-            async with self._database.reading() as connection:
-                places = await repacking.lying_in(connection, project, [pack])
-            try:
-                content = await self._store.read(layout.blob(project, Digest.sha256(pack)))
-            except NotFoundError:
-                continue
-            if await asyncio.to_thread(hides, content, places, secret):
-                found.append(pack)
-        return found
+            waiting = await repacking.leaving_packs(connection, project)
+        found = await self._holders.searched(project, waiting, secret, told)
+        topics = [repacking.leaving(Digest.sha256(pack), digest) for pack in found]
+        async with self._database.writing() as connection:
+            await repacking.follow(connection, project, topics, available_at=self._now())
 
     async def _trees(self, project: str, digest: Digest, packs: Sequence[Digest], told: Told) -> list[Digest]:
         async with self._database.reading() as connection:
@@ -169,7 +133,7 @@ class Purger:
         return False
 
     async def purge(
-        self, project: str, digest: Digest, reason: str, *, told: Told = _quietly
+        self, project: str, digest: Digest, reason: str, *, told: Told = quietly
     ) -> tuple[Reach, Repacked]:
         """Purge; what follows from it is on the queues of the worker when this returns.
 
@@ -190,8 +154,8 @@ class Purger:
         try:
             reach = await self.look(job.project, digest)
             await self._refuse_held(reach)
-            await self._carry_out(job.project, digest, reason, _quietly)
-        except (NotFoundError, ConflictError):
+            await self._carry_out(job.project, digest, reason, quietly)
+        except (NotFoundError, ConflictError, InvalidInputError):
             # It is done, or somebody placed a hold since.
             async with self._database.writing() as connection:
                 await queue.complete(connection, job)
@@ -209,17 +173,28 @@ class Purger:
             )
 
     async def _carry_out(self, project: str, digest: Digest, reason: str, told: Told) -> Repacked:
-        secret = await self._small(project, digest)
-        async with self._database.reading() as connection:
-            is_pack = bool(await repacking.known_packs(connection, project, [digest.raw]))
-        if not is_pack:  # else it goes as the old packs do
-            await self._bar(project, digest, reason)  # 2
+        secret = await self._holders.content(project, digest)
+        await self._bar(project, digest, reason)  # 2
+        await self._end_uploads(project, digest)
+        if secret:
+            await self._hasten(project, digest, secret, told)
         # Looked for now: of packs that come later nothing is believed that holds it.
-        packs = await self._packs(project, digest, secret, told)
+        packs = await self._holders.packs(project, digest, secret, told)
         done = await repeated(self._repacker.purge)(project, [pack.raw for pack in packs], digest)  # 3
         async with self._database.writing() as connection:
             await purging.end(connection, project, digest, reason)
         return done
+
+    async def _end_uploads(self, project: str, digest: Digest) -> None:
+        """Parts of it that were sent, and that no worker has joined."""
+        async with self._database.reading() as connection:
+            rows = await uploads.of_digests(connection, project, [digest])
+        for row in rows:
+            if row.state in {UploadState.OPEN, UploadState.CHECKING}:
+                async with self._database.writing() as connection:
+                    await uploads.move(connection, row, to=UploadState.REFUSED, reason="it was purged")
+            async for part in self._store.list(layout.parts(row.id)):
+                await self._store.delete(part.key)
 
     async def _bar(self, project: str, digest: Digest, reason: str) -> None:
         for _ in range(_TRIALS):
@@ -272,30 +247,3 @@ class Purger:
                 await queue.enqueue(connection, [(project, CONTROL, topic)], available_at=now)
                 lifted.append(one)
         return lifted
-
-
-def packed_with(content: Digest) -> str:
-    """Why a pack is barred that held `content`."""
-    return f"a pack that held {content}"
-
-
-def hides(pack: bytes, places: Sequence[Location], secret: bytes) -> bool:
-    """Whether `secret` lies in `pack` where none of `places`, which are all that is known of it, is."""
-    covered: dict[int, list[Location]] = {}
-    for place in places:
-        covered.setdefault(place.frame_offset, []).append(place)
-    try:
-        for offset, content in compression.frames(pack):
-            if any(secret in gap for gap in _gaps(content, covered.get(offset, []))):
-                return True
-    except (InvalidInputError, LimitExceededError):
-        return False
-    return False
-
-
-def _gaps(content: bytes, places: Sequence[Location]) -> list[bytes]:
-    gaps, end = [], 0
-    for place in sorted(places, key=lambda one: one.start):
-        gaps.append(content[end : place.start])
-        end = place.start + place.size
-    return [*gaps, content[end:]]

@@ -32,6 +32,7 @@ from artifacts.tables import (
     tree_part,
 )
 from artifacts.tables import project as projects
+from artifacts.tables import queue as jobs
 from artifacts.trees.claims import PackClaim
 from artifacts.trees.packs import Location
 from artifacts.trees.states import TreeRow, TreeState, Verdict
@@ -308,6 +309,16 @@ def laying(tree: Digest) -> str:
 def leaving(old: Digest, purged: Digest | None) -> str:
     """The topic of a pack that is to be removed; for good, where something in it was purged."""
     return f"pack/{old.hex}" if purged is None else f"pack/{old.hex}/{purged.hex}"
+
+
+async def leaving_packs(connection: AsyncConnection, project: str) -> list[bytes]:
+    """Old packs that wait to be removed once their grace period is over."""
+    found = await connection.scalars(
+        sa.select(jobs.c.topic).where(
+            jobs.c.project == project, jobs.c.kind == REPACK, jobs.c.topic.like("pack/%")
+        )
+    )
+    return sorted(bytes.fromhex(topic.split("/")[1]) for topic in found if topic.count("/") == 1)
 
 
 async def follow(

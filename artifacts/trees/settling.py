@@ -7,6 +7,7 @@ without it is no longer present.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,11 +28,27 @@ PURGED: Final = "purged"
 _AGAIN_MS: Final = 200
 
 
+async def _nothing() -> None:
+    """Nothing holds a removal up."""
+
+
 class Settler:
     """Works on the queue `REPACK`; safe to repeat, safe to race."""
 
-    def __init__(self, database: Database, store: ObjectStore, clock: Clock, *, grace_ms: int) -> None:
-        """`grace_ms`: how long a pack stays after it was last asked for."""
+    def __init__(
+        self,
+        database: Database,
+        store: ObjectStore,
+        clock: Clock,
+        *,
+        grace_ms: int,
+        check: Callable[[], Awaitable[None]] = _nothing,
+    ) -> None:
+        """`grace_ms`: how long a pack stays after it was last asked for.
+
+        `check` raises where the index is older than the bucket, and does not know what is needed.
+        """
+        self._check = check
         self._database = database
         self._clock = clock
         self._grace_ms = grace_ms
@@ -53,6 +70,7 @@ class Settler:
             await self._remove_unused(job, digest)
 
     async def _remove_unused(self, job: Job, pack: Digest) -> None:
+        await self._check()
         project, now = job.project, self._now()
         async with self._database.writing() as connection:
             await locks.alone(connection, project, [pack])
@@ -75,26 +93,40 @@ class Settler:
         return bool(await repacking.kept_for_themselves(connection, project, [pack.raw]))
 
     async def _remove_purged(self, job: Job, pack: Digest, content: Digest) -> None:
-        """First the trees that could not be laid out without it: what else lay in it was damaged."""
+        """First the trees that could not be laid out without it: what else lay in it was damaged.
+
+        One in which contents are placed again was looked into since, and what was purged is not
+        in it: what was kept may come to lie in the same pack as before.
+        """
         project = job.project
         async with self._database.reading() as connection:
-            using = await repacking.trees_over(connection, project, [pack.raw])
-            due = [
-                tree
-                for tree in using
-                if await queue.is_queued(connection, project, REPACK, repacking.laying(tree))
-            ]
-            rows = [await trees.find_tree(connection, project, tree) for tree in using if tree not in due]
+            clean = await repacking.lock_packs(connection, project, [pack.raw])
+            using = [] if clean else await repacking.trees_over(connection, project, [pack.raw])
+            stuck = [tree for tree in using if not await self._is_due(connection, project, tree)]
+            rows = [await trees.find_tree(connection, project, tree) for tree in stuck]
         for row in rows:
             if row is not None:
                 await self._layouts.leave(project, row)
         async with self._database.writing() as connection:
             await locks.alone(connection, project, [pack])
-            if await removals.is_part(connection, project, pack):
-                await queue.postpone(connection, job, until=self._now() + _AGAIN_MS)
-                return
-            thing, detail = Thing(project, BLOB, pack), f"a pack that held {content}"
-            await self._removals.decide(
-                connection, thing, reason=PURGED, detail=detail, barred=True, now=self._now()
-            )
+            if not await repacking.lock_packs(connection, project, [pack.raw]):
+                if await removals.is_part(connection, project, pack):
+                    await queue.postpone(connection, job, until=self._now() + _AGAIN_MS)
+                    return
+                await self._removals.decide(
+                    connection,
+                    Thing(project, BLOB, pack),
+                    reason=PURGED,
+                    detail=packed_with(content),
+                    barred=True,
+                    now=self._now(),
+                )
             await queue.complete(connection, job)
+
+    async def _is_due(self, connection: AsyncConnection, project: str, tree: Digest) -> bool:
+        return await queue.is_queued(connection, project, REPACK, repacking.laying(tree))
+
+
+def packed_with(content: Digest) -> str:
+    """Why a pack is barred that held `content`."""
+    return f"a pack that held {content}"

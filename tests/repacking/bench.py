@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import httpx2
 
 from artifacts import layout
+from artifacts.control import TREE
 from artifacts.digest import Digest
 from artifacts.errors import InvalidInputError, LimitExceededError
 from artifacts.outages import repeated
 from artifacts.purging import Purger
 from artifacts.queries.repacking import REPACK
-from artifacts.removal import REMOVE, Removals
+from artifacts.removal import REMOVE, Removals, Thing
 from artifacts.storage.protocol import ObjectStore
 from artifacts.trees import compression, manifest
 from artifacts.trees.repacking import Repacked, Repacker
@@ -69,7 +70,9 @@ class Anew:
         done = 1
         total = 0
         while done:
-            done = await service._labour(REPACK, settler.work) + await service._labour(REMOVE, removals.remove)
+            done = await service._labour(REPACK, settler.work) + await service._labour(
+                REMOVE, removals.remove
+            )
             total += done
             # What was given back for a moment is taken again.
             service.clock.advance(0.3 if done else 0)
@@ -187,3 +190,14 @@ def _frames(content: bytes) -> list[bytes]:
 def key_of(content: bytes, project: str = "default") -> layout.Key:
     """Where a blob lies."""
     return layout.blob(project, Digest.of(content))
+
+
+async def remove(service: Service, tree: Tree) -> None:
+    """Remove a tree, as a rule of the operator would."""
+    removals = Removals(service.database, service.store, service.clock)
+    thing = Thing("default", TREE, Digest.parse(tree.digest))
+    async with service.database.writing() as connection:
+        assert await removals.decide(
+            connection, thing, reason="rule", now=int(service.clock.now().timestamp() * 1000)
+        )
+    await Anew(service).settle()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from artifacts.control import TREE
 from artifacts.digest import Digest
-from artifacts.removal import Removals, Thing
 from artifacts.trees.checking import Checker
 from artifacts.trees.placing import Placing
 from artifacts.trees.states import Verdict
@@ -22,6 +20,7 @@ from tests.repacking.bench import (
     keep,
     key_of,
     pack_of,
+    remove,
     tree_of,
 )
 from tests.service import Service
@@ -47,17 +46,6 @@ class Overtaken(Checker):
         if not self.seen:
             self.seen.append((await self.anew.repacker.compact(project)).packs)
         return verdict
-
-
-async def remove(service: Service, tree: Tree) -> None:
-    """Remove a tree, as a rule of the operator would."""
-    removals = Removals(service.database, service.store, service.clock)
-    thing = Thing("default", TREE, Digest.parse(tree.digest))
-    async with service.database.writing() as connection:
-        assert await removals.decide(
-            connection, thing, reason="rule", now=int(service.clock.now().timestamp() * 1000)
-        )
-    await Anew(service).settle()
 
 
 async def frayed(service: Service, client: httpx2.AsyncClient) -> Tree:
