@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from artifacts import layout
 from artifacts.digest import Digest
-from artifacts.errors import EvidenceError
+from artifacts.errors import EvidenceError, InvalidInputError
+from artifacts.limits import MAX_BATCH
 from artifacts.named_keys import Named
 from artifacts.queries.reindexing import Filed
 from artifacts.queries.sealing import Place
@@ -59,18 +60,17 @@ class Judge:
                 Doubted(str(one.key), "the segment was changed: only records that are signed count")
             )
         for start, line in _lines(one.content):
-            place = Place(one.key, start, len(line), Digest.of(line))
             try:
+                place = Place(one.key, start, len(line), Digest.of(line))
                 seen = self.evidence.by_record.get(place.digest.raw)
                 if seen:
                     filed = _signed(named, one, place, seen, members_of(line))
                     found.signed.append(filed)
                     found.doubted.extend(_seconds(filed, seen))
-                elif intact and sealed:
-                    found.unsigned.append(self._unsigned(named, one, place, line))
                 else:
-                    raise EvidenceError("nobody signed the record, and no seal vouches for it")  # noqa: TRY301  # one place lists what is left out
-            except EvidenceError as error:
+                    _check_vouched(intact and sealed)
+                    found.unsigned.append(self._unsigned(named, one, place, line))
+            except (EvidenceError, InvalidInputError) as error:
                 found.doubted.append(Doubted(f"{one.key}#{start}", error.message))
         return found
 
@@ -90,9 +90,15 @@ class Judge:
         return place.digest.raw in self.evidence.claimed
 
 
+def _check_vouched(sealed: bool) -> None:
+    if not sealed:
+        raise EvidenceError("nobody signed the record, and no seal vouches for it")
+
+
 def _lines(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """The lines of a segment and where they begin; beyond as many as one has, all the rest is one."""
     start = 0
-    for line in content.split(b"\n"):
+    for line in content.split(b"\n", MAX_BATCH):
         if line:
             yield start, line
         start += len(line) + 1

@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import utils
 from artifacts import layout
 from artifacts.digest import Digest
 from artifacts.layout import Key
-from artifacts.limits import MAX_JSON_BYTES
+from artifacts.limits import MAX_BATCH, MAX_JSON_BYTES, MAX_RECORD_BYTES
 from artifacts.wire import canonical
 from provenance.bundle import Bundle
 from provenance.dsse import Envelope, Signature
 from provenance.writer import PAYLOAD_TYPE
 from tests.attacks.actors import an_id
-from tests.attacks.planting import honest, plant, status
+from tests.attacks.planting import AT, honest, plant, status
 from tests.reindex.corpus import looking, objects, reindex
 from tests.service import Service
 
@@ -95,6 +95,23 @@ async def test_a_bundle_that_nests_without_end_is_left_out(
 )
 async def test_a_small_object_that_is_large_is_left_out(service: Service, fresh: Service, key: Key) -> None:
     await left_out(service, fresh, key, b" " * (MAX_JSON_BYTES + 1))
+
+
+@pytest.mark.parametrize(
+    ("content", "lines"),
+    [(b"x" * (MAX_RECORD_BYTES + 1) + b"\n", 1), (b"x\n" * 10_000, MAX_BATCH + 1), (b"\n" * 10_000, 1)],
+    ids=["one line without end", "lines without end", "nothing without end"],
+)
+async def test_a_segment_without_end_is_left_out(
+    service: Service, fresh: Service, content: bytes, lines: int
+) -> None:
+    step = await honest(service)
+    key = layout.segment("default", an_id(), Digest.of(content), AT)
+    plant(service, key, content)
+    report = await reindex(fresh)
+    assert {one.key.partition("#")[0] for one in report.quarantined} == {str(key)}
+    assert report.counts["quarantined"] == lines
+    assert await status(fresh, step.url) == 200
 
 
 def copied(bundle: bytes) -> tuple[Key, bytes]:
