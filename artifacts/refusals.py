@@ -54,6 +54,12 @@ async def write(store: ObjectStore, refusal: Refusal, *, at: datetime) -> None:
     await store.put(key, canonical(members).encode())
 
 
+def _text(reason: str) -> str:
+    if "\0" in reason:
+        raise InvalidInputError("not every index keeps such text")
+    return reason
+
+
 def parse(content: bytes) -> tuple[Refusal, str]:
     """Read an object of `refusals/`: the refusal, and when it was written.
 
@@ -62,9 +68,7 @@ def parse(content: bytes) -> tuple[Refusal, str]:
     """
     try:
         body = _Body.model_validate(loads(content))
-        if "\0" in body.reason:
-            raise InvalidInputError("a reason is text")  # noqa: TRY301  # one message for all that is none
-        refusal = Refusal(body.project, body.step, Digest.parse(body.record), body.reason)
+        refusal = Refusal(body.project, body.step, Digest.parse(body.record), _text(body.reason))
     except (ValidationError, InvalidInputError, LimitExceededError) as error:
         raise CorruptedError("the refusal is not one of ours") from error
     return refusal, body.refused_at

@@ -62,9 +62,7 @@ async def published(store: ObjectStore) -> list[PublishedKey]:
     Raises:
         CorruptedError: one of the objects is not a published key.
     """
-    found = []
-    async for listed in store.list("control/keys/"):
-        found.append(parse(await store.read(listed.key)))  # noqa: PERF401  # the awaits read one by one
+    found = [parse(await store.read(listed.key)) async for listed in store.list("control/keys/")]
     return sorted(found, key=lambda one: (one.created_at, one.keyid))
 
 

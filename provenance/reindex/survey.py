@@ -11,7 +11,7 @@ from artifacts.layout import Key
 from artifacts.limits import MAX_JSON_BYTES
 from artifacts.named_keys import Kind, Named
 from artifacts.record_rows import moment
-from artifacts.refusals import parse
+from artifacts.refusals import Refusal, parse
 from artifacts.storage.protocol import Listed, ObjectStore
 from provenance.reindex.reading import fits
 from provenance.reindex.records import Refusals
@@ -85,13 +85,14 @@ async def read_refusals(store: ObjectStore, found: Survey, report: Report) -> Re
         named = named_keys.named(listed.key)
         try:
             refusal, at = parse(await store.read(listed.key))
-            if named is None or (named.project, named.detail, named.digest) != (
-                refusal.project,
-                refusal.step,
-                refusal.record,
-            ):
-                raise CorruptedError("the refusal belongs elsewhere")  # noqa: TRY301  # one place doubts
+            _check_place(named, refusal)
             refusals[refusal.record.raw] = (refusal, moment(at))
         except (CorruptedError, ValueError) as error:
             report.doubt(listed.key, str(error))
     return refusals
+
+
+def _check_place(named: Named | None, refusal: Refusal) -> None:
+    about = (refusal.project, refusal.step, refusal.record)
+    if named is None or (named.project, named.detail, named.digest) != about:
+        raise CorruptedError("the refusal belongs elsewhere")
