@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from starlette.types import Scope
 
 from api.auth import Caller, authenticate, parts
 from api.content_digest import declared_digest
@@ -26,7 +27,7 @@ from artifacts.errors import (
 from artifacts.identifiers import new_ulid
 from artifacts.limits import MAX_IDEMPOTENCY_KEY, MAX_JSON_BYTES
 from artifacts.queries import tokens
-from artifacts.strict_json import loads
+from artifacts.strict_json import JsonValue, loads
 
 _TAKE_BYTES = frozenset({"/v1/steps/{step_id}/outputs/{name}", "/v1/blobs/uploads"})
 Handle = Callable[[Request], Coroutine[Any, Any, Response]]  # Any: as FastAPI types it
@@ -52,8 +53,8 @@ class StrictRoute(APIRoute):
             raw = b""
             if reads_json:
                 raw = await _read(request, limit)
-                request = _typed(request) if for_fastapi else request
-                await _parse(request, raw, limit)
+                value = await aside_if(len(raw) > LONG_TEXT, loads, raw, max_bytes=limit)
+                request = _Parsed(request, raw, value, typed=for_fastapi)
             key = request.headers.get("idempotency-key")
             if key is None or request.method != "POST" or not reads_json:
                 return await inner(request)
@@ -96,17 +97,28 @@ async def _read(request: Request, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-def _typed(request: Request) -> Request:
+class _Parsed(Request):
+    """A request whose body was read and parsed: FastAPI asks it, and so do our own routes."""
+
+    def __init__(self, request: Request, raw: bytes, value: JsonValue, *, typed: bool) -> None:
+        super().__init__(_as_json(request.scope) if typed else request.scope, request.receive)
+        self._raw = raw
+        self._value = value
+
+    async def body(self) -> bytes:
+        """The body as it was sent."""
+        return self._raw
+
+    async def json(self) -> JsonValue:
+        """The body as it was parsed, strictly."""
+        return self._value
+
+
+def _as_json(scope: Scope) -> Scope:
     """The same request as JSON, whatever it calls itself."""
-    headers = [pair for pair in request.scope["headers"] if pair[0] != b"content-type"]
+    headers = [pair for pair in scope["headers"] if pair[0] != b"content-type"]
     headers.append((b"content-type", b"application/json"))
-    return Request({**request.scope, "headers": headers}, request.receive)
-
-
-async def _parse(request: Request, raw: bytes, limit: int) -> None:
-    """Keep the body where Starlette keeps what was read: FastAPI asks it, and so do our own routes."""
-    value = await aside_if(len(raw) > LONG_TEXT, loads, raw, max_bytes=limit)
-    request._body, request._json = raw, value  # noqa: SLF001  # the only way round is to parse twice
+    return {**scope, "headers": headers}
 
 
 def _too_long(limit: int) -> LimitExceededError:
