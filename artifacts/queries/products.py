@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import orjson
 import sqlalchemy as sa
@@ -18,6 +19,8 @@ from artifacts.refs import ArtifactRef
 from artifacts.steps import Role
 from artifacts.tables import artifact, step_input, step_output
 from artifacts.wire import canonical, reference_members
+
+Digests = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +204,8 @@ async def _again(
 
 def _differing(said: Mapping[str, object], known: Mapping[str, object]) -> list[str]:
     """The members of a reference that are new or other than what is known; who repeats may say less."""
-    digests, stood = said["digest"], known["digest"]
-    assert isinstance(digests, Mapping)  # noqa: S101  # both were written by `reference_members`
-    assert isinstance(stood, Mapping)  # noqa: S101  # see above
+    # Both were written by `reference_members`.
+    digests, stood = cast("Digests", said["digest"]), cast("Digests", known["digest"])
     found = [] if digests.items() <= stood.items() else ["digest"]
     return found + sorted(
         name for name, value in said.items() if name != "digest" and known.get(name) != value
