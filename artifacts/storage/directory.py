@@ -14,9 +14,10 @@ import errno
 import hashlib
 import os
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,6 +35,7 @@ from artifacts.identifiers import new_ulid
 from artifacts.layout import Key
 from artifacts.storage.durable import make_directories, sync, sync_directory
 from artifacts.storage.protocol import Listed, Staged
+from artifacts.storage.walking import walk
 
 _CHUNK = 1 << 20
 _THREADS = 8
@@ -92,7 +94,7 @@ class DirectoryStore:
             size += len(piece)
             if size > limit:
                 raise LimitExceededError(f"the content is longer than {limit} bytes")
-            await self._run(lambda piece=piece: write(piece))  # type: ignore[misc]  # mypy cannot infer a lambda default
+            await self._run(partial(write, piece))
         return Digest("sha256", hasher.hexdigest()), size
 
     async def promote(self, staged: Staged, key: Key) -> None:
@@ -118,7 +120,7 @@ class DirectoryStore:
             position, left = start, length
             while left is None or left > 0:
                 want = _CHUNK if left is None else min(_CHUNK, left)
-                piece = await self._run(lambda w=want, p=position: os.pread(descriptor, w, p))  # type: ignore[misc]  # mypy cannot infer lambda defaults
+                piece = await self._run(partial(os.pread, descriptor, want, position))
                 if not piece:
                     return
                 yield piece
@@ -192,7 +194,7 @@ class DirectoryStore:
 
     async def list(self, prefix: str) -> AsyncIterator[Listed]:
         """Walk the directory that `prefix` names or lies in; see `ObjectStore.list`."""
-        for listed in await self._run(lambda: list(self._walk(prefix))):
+        for listed in await self._run(lambda: list(walk(self._root, prefix))):
             yield listed
 
     def close(self) -> None:
@@ -274,28 +276,6 @@ class DirectoryStore:
             return os.stat(str(key), dir_fd=self._root, follow_symlinks=False).st_size
         except FileNotFoundError:
             return None
-
-    def _walk(self, prefix: str) -> Iterator[Listed]:
-        top = os.path.dirname(prefix) or "."
-        try:
-            os.stat(top, dir_fd=self._root)
-        except FileNotFoundError:
-            return
-        for directory, _, names, descriptor in os.fwalk(top, dir_fd=self._root):
-            for name in names:
-                path = f"{directory}/{name}".removeprefix("./")
-                listed = _listed(path, name, descriptor) if path.startswith(prefix) else None
-                if listed is not None:
-                    yield listed
-
-
-def _listed(path: str, name: str, descriptor: int) -> Listed | None:
-    """The file as an object; None for one that is just gone, and for somebody else's."""
-    try:
-        found = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-        return Listed(Key(path), found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
-    except (FileNotFoundError, InvalidInputError):
-        return None
 
 
 def _write(descriptor: int, piece: bytes) -> None:
