@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -43,11 +43,12 @@ class Allowed:
         return self.by_project.get(project, self.everybody)
 
 
-class _What(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _What:
     """What is kept: a blob, or the manifest of a tree. One digest may be both."""
 
     digest: Digest
-    manifest: bool
+    manifest: bool = field(default=False, kw_only=True)
 
 
 @dataclass(slots=True)
@@ -77,7 +78,7 @@ class Quotas:
         Raises:
             QuotaExceededError: they do not fit, and the project does not have them yet.
         """
-        what = _What(digest, manifest)
+        what = _What(digest, manifest=manifest)
         account = await self._decide(project, what, size)
         if account is not None:
             account.pending[what] = (size, self._now())
@@ -85,7 +86,7 @@ class Quotas:
     def settled(self, project: str, digest: Digest, *, manifest: bool = False) -> None:
         """Note that the index has what was admitted."""
         account = self._accounts.get(project)
-        what = _What(digest, manifest)
+        what = _What(digest, manifest=manifest)
         if account is not None and what in account.pending:
             account.used += account.pending.pop(what)[0]
 
@@ -96,7 +97,7 @@ class Quotas:
             QuotaExceededError: as `admit`.
         """
         if digest is not None and size is not None:
-            await self._decide(project, _What(digest, False), size)
+            await self._decide(project, _What(digest), size)
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
@@ -144,4 +145,4 @@ async def _arrived(connection: AsyncConnection, project: str, asked: Sequence[_W
     """Those of `asked` that the project keeps already."""
     blobs = await receipts.proven(connection, project, [one.digest for one in asked if not one.manifest])
     manifests = await trees.states(connection, project, [one.digest for one in asked if one.manifest])
-    return {_What(digest, False) for digest in blobs} | {_What(digest, True) for digest in manifests}
+    return {_What(digest) for digest in blobs} | {_What(digest, manifest=True) for digest in manifests}
