@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _work(settings: Settings, *, supervised: bool) -> None:
-    from api import collect_rounds, metrics_listener, scrub_rounds, wiring
+    from api import collect_rounds, metrics_listener, repack_rounds, scrub_rounds, wiring
     from api.measured_store import MeasuredStore
     from api.metrics import LabourMetrics
     from api.running import Crew
@@ -58,6 +58,7 @@ async def _work(settings: Settings, *, supervised: bool) -> None:
     removals = collect_rounds.removals_of(settings, database, store, clock)
     collector = collect_rounds.collector_of(settings, database, store, clock, seal)
     collects = collect_rounds.CollectRounds(collector, settings.collect_seconds)
+    anew = repack_rounds.parts_of(settings, database, store, clock, seal)
     scrubs = scrub_rounds.of(settings, database, store, clock, metrics.registry)
     crew = Crew(database, clock, metrics, stop)
     try:
@@ -70,6 +71,7 @@ async def _work(settings: Settings, *, supervised: bool) -> None:
                 crew.labour(REMOVE, removals.remove),
                 scrubs.run(stop),
                 collects.run(stop),
+                repack_rounds.work(anew, crew, settings.collect_seconds),
             )
     finally:
         await database.close()

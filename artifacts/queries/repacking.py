@@ -311,6 +311,16 @@ def leaving(old: Digest, purged: Digest | None) -> str:
     return f"pack/{old.hex}" if purged is None else f"pack/{old.hex}/{purged.hex}"
 
 
+async def still_due(connection: AsyncConnection, project: str, kinds: Sequence[str], *, by: int) -> int:
+    """How many jobs of a project are to be done by then, or under way."""
+    counted = await connection.scalar(
+        sa.select(sa.func.count()).where(
+            jobs.c.project == project, jobs.c.kind.in_(kinds), jobs.c.available_at <= by
+        )
+    )
+    return int(counted or 0)
+
+
 async def leaving_packs(connection: AsyncConnection, project: str) -> list[bytes]:
     """Old packs that wait to be removed once their grace period is over."""
     found = await connection.scalars(

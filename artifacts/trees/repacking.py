@@ -35,7 +35,7 @@ from artifacts.queries import receipts as receipt_queries
 from artifacts.queries.repacking import Move
 from artifacts.removal import Removals, Standing
 from artifacts.storage.protocol import ObjectStore
-from artifacts.trees.fraying import Fraying
+from artifacts.trees.fraying import FrayedPack, Fraying
 from artifacts.trees.moving import Moving, NewPack
 from artifacts.trees.packs import Location
 
@@ -111,6 +111,10 @@ class Repacker:
     def _now(self) -> int:
         return to_milliseconds(self._clock.now())
 
+    async def frayed(self, project: str) -> list[FrayedPack]:
+        """What `compact` would pack anew."""
+        return await self._fraying.packs(project, quiet_before=self._now() - self._grace_ms)
+
     async def compact(self, project: str) -> Repacked:
         """Pack anew, of the packs of `project`, those of which less than half is used.
 
@@ -119,7 +123,7 @@ class Repacker:
         """
         done = Repacked()
         quiet_before = self._now() - self._grace_ms
-        frayed = await self._fraying.packs(project, quiet_before=quiet_before)
+        frayed = await self.frayed(project)
         for start in range(0, len(frayed), _PACKS_AT_ONCE):
             some = [pack.digest.raw for pack in frayed[start : start + _PACKS_AT_ONCE]]
             try:
