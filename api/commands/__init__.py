@@ -24,6 +24,7 @@ _COMMANDS: Final = (
     "doctor",
     "reindex",
     "tokens",
+    "hold",
     "completion",
 )
 _EPILOG: Final = """\

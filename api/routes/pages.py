@@ -59,6 +59,18 @@ async def predicate(here: PartsHere) -> HTMLResponse:
     return _page("predicate-record.html", url=here.public_url)
 
 
+@router.get("/predicates/tombstone/v1", response_class=HTMLResponse)
+async def tombstone(here: PartsHere) -> HTMLResponse:
+    """What a signed removal says."""
+    return _page("predicate-tombstone.html", url=here.public_url)
+
+
+@router.get("/predicates/hold/v1", response_class=HTMLResponse)
+async def hold(here: PartsHere) -> HTMLResponse:
+    """What a signed word about a hold says."""
+    return _page("predicate-hold.html", url=here.public_url)
+
+
 @router.get("/problems", response_class=HTMLResponse)
 async def problems() -> HTMLResponse:
     """Every problem type, with a heading for each."""

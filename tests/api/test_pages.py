@@ -18,7 +18,15 @@ OPENAPI = Path(__file__).parents[2] / "docs" / "openapi.json"
 
 
 @pytest.mark.parametrize(
-    "path", ["/builders/local/v1", "/buildtypes/step/v1", "/predicates/record/v1", "/problems"]
+    "path",
+    [
+        "/builders/local/v1",
+        "/buildtypes/step/v1",
+        "/predicates/record/v1",
+        "/predicates/tombstone/v1",
+        "/predicates/hold/v1",
+        "/problems",
+    ],
 )
 async def test_the_urls_of_a_statement_resolve_without_a_token(service: Service, path: str) -> None:
     async with service.client(None) as anyone:

@@ -22,6 +22,8 @@ OPEN = {
     "/builders/local/v1",
     "/buildtypes/step/v1",
     "/predicates/record/v1",
+    "/predicates/tombstone/v1",
+    "/predicates/hold/v1",
     "/problems",
 }
 SENDS = {
