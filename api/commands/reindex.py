@@ -30,7 +30,11 @@ What counts is what a trusted key signed, and what the seal of this service is o
 the key in the data folder and those given with --trust-key; a key that only the bucket offers
 is not. Everything else is left out and listed. May be killed and run again at any time.
 """
-_EPILOG: Final = "exit status: 0 done; 1 done, and something in the bucket is not as it was written"
+_EPILOG: Final = """\
+exit status: 0 done; 1 done, and something in the bucket is not as it was written; 2 a key that is
+named cannot be read; 4 nothing was done, because the folder is being served or the index or the
+store does not answer
+"""
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -46,7 +50,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     command.add_argument("--public-url", metavar="URL", help="the service's address in statements")
     command.add_argument(
         "--trust-key",
-        type=Path,
+        type=_public_key,
         action="append",
         default=[],
         metavar="PEM",
@@ -67,7 +71,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run(args: argparse.Namespace) -> int:
-    """Reindex; 1 if something had to be left out."""
+    """Reindex; 1 if something had to be left out, 4 if nothing could be done."""
     from api.holding import held
 
     settings = settings_of(args)
@@ -77,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
             report = asyncio.run(_reindex(settings, args))
     except OSError as error:
         print(f"custody-server: {error}", file=sys.stderr)
-        return 1
+        return 4
     if args.json:
         print(json.dumps(_members(report)))
     else:
@@ -123,13 +127,24 @@ async def _fill(
         await database.close()
 
 
-def _keys(settings: Settings, given: list[Path]) -> frozenset[PublicKey]:
-    """The keys that count: the signer's own, and those the operator names."""
+def _public_key(path: str) -> PublicKey:
     from artifacts.errors import InvalidInputError
     from provenance.keys import PublicKey
+
+    try:
+        return PublicKey.from_pem(Path(path).read_bytes())
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error.strerror}") from error
+    except InvalidInputError as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error.message}") from error
+
+
+def _keys(settings: Settings, given: list[PublicKey]) -> frozenset[PublicKey]:
+    """The keys that count: the signer's own, and those the operator names."""
+    from artifacts.errors import InvalidInputError
     from provenance.signers.local import LocalSigner
 
-    keys = {PublicKey.from_pem(path.read_bytes()) for path in given}
+    keys = set(given)
     if settings.key_file.exists():
         keys.add(LocalSigner.open(settings.key_file).public_key)
     if not keys:

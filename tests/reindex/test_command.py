@@ -152,8 +152,21 @@ async def test_a_folder_that_is_being_served_is_left_alone(
     from api.settings import Settings
 
     with held(Settings(data=folder_of(service))):
-        assert run_in_thread(command(folder_of(service))) == 1
+        assert run_in_thread(command(folder_of(service))) == 4
     assert "is being served already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, b"no key"])
+def test_a_named_key_that_cannot_be_read_is_a_wrong_use(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, content: bytes | None
+) -> None:
+    pem = tmp_path / "key.pem"
+    if content is not None:
+        pem.write_bytes(content)
+    with pytest.raises(SystemExit) as ended:
+        main(command(tmp_path, "--trust-key", str(pem)))
+    assert ended.value.code == 2
+    assert f"--trust-key: {pem}: " in capsys.readouterr().err
 
 
 @pytest.mark.slow
