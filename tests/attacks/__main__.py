@@ -36,6 +36,7 @@ FROM: Final[Mapping[str, tuple[str, ...]]] = {
     "test_planted_content": ("bucket or data directory",),
     "test_planted_objects": ("bucket or data directory",),
     "test_presigned_urls": ("a URL of the object store",),
+    "test_purging": ("a project token",),
     "test_races": ("a project token", "signer process, or its key"),
     "test_reput_between_hash_and_publish": ("a URL of the object store",),
     "test_second_bytes": ("a project token",),
