@@ -69,12 +69,13 @@ class Database:
         """
         connection = await _connected(self._readers)
         try:
-            yield connection
+            try:
+                yield connection
+            finally:
+                await connection.close()  # ends its transaction, which asks the server too
         except _TOLD as error:
             _tell(error)
             raise
-        finally:
-            await connection.close()
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
@@ -89,13 +90,14 @@ class Database:
         async with self._turn:
             connection = await _connected(self._writers)
             try:
-                async with connection.begin():
-                    yield connection
+                try:
+                    async with connection.begin():
+                        yield connection
+                finally:
+                    await connection.close()
             except _TOLD as error:
                 _tell(error)
                 raise
-            finally:
-                await connection.close()
 
     async def close(self) -> None:
         """Close every connection."""

@@ -16,9 +16,12 @@ from pathlib import Path
 import asyncpg  # type: ignore[import-untyped]  # it has no types
 import httpx2
 import pytest
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.parts import assemble
 from artifacts.db import Patience, connect
+from artifacts.errors import UnavailableError
 from tests.attacks.actors import OpenStep, an_id, begin
 from tests.attacks.remains import query, remains
 from tests.postgres import Cluster, a_cluster
@@ -305,3 +308,17 @@ async def everything_works(scene: Scene) -> None:
         # The step may have been finished meanwhile, and then takes nothing more.
         expected = {200, 201, 202, 409} if operation in {_inputs, _output} else {200, 201, 202}
         assert answer.status_code in expected, (operation.__name__, answer.text)
+
+
+async def test_a_connection_that_ends_after_the_last_answer_is_an_outage_too(scene: Scene) -> None:
+    ours = await scene.admin()
+
+    async def ask(block: Callable[[], AbstractAsyncContextManager[AsyncConnection]]) -> None:
+        async with block() as connection:
+            await connection.execute(sa.text("SELECT 1"))
+            await killed(ours, scene)
+
+    for block in (scene.service.database.reading, scene.service.database.writing):
+        with pytest.raises(UnavailableError):
+            await ask(block)
+    await ours.close()
