@@ -226,12 +226,12 @@ def _early() -> sa.Select[tuple[str, str, str]]:
 
 # CROSS JOIN, because SQLite takes the tables of one in the order they are written. Left to
 # choose, it reads every input of the project and asks for each who made it.
-_LATE = sa.text(f"""
+_LATE = sa.text("""
     INSERT INTO step_dep (project, step, dep)
     SELECT DISTINCT used.project, used.step, made.step
     FROM step_output AS made CROSS JOIN step_input AS used
-    WHERE made.project = :_project AND made.step IN :_steps AND made.role = '{Role.OUTPUT.value}'
+    WHERE made.project = :_project AND made.step IN :_steps AND made.role = :_role
         AND used.project = made.project AND used.address = made.address AND used.step > made.step
-    LIMIT {_MAX_LINKS}
+    LIMIT :_most
     ON CONFLICT DO NOTHING
-""").bindparams(_STEPS)  # noqa: S608 - nothing in it comes from outside
+""").bindparams(_STEPS, _role=Role.OUTPUT.value, _most=_MAX_LINKS)
