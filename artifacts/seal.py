@@ -75,11 +75,11 @@ class Seal:
         try:
             return cls.open(path)
         except FileNotFoundError:
-            _create(path)
+            create(path)
             return cls.open(path)
 
 
-def _create(path: Path) -> None:
+def create(path: Path) -> None:
     """Write a new key beside `path`, then give it its name unless another process was faster."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")

@@ -11,7 +11,7 @@ from artifacts import layout
 from artifacts.digest import Digest
 from artifacts.errors import CorruptedError, ForbiddenError
 from artifacts.layout import Key
-from artifacts.seal import Seal
+from artifacts.seal import Seal, create
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 KEY = layout.journal("default", "01K" + "0" * 23, Digest.of(b"a fact\n"), AT)
@@ -59,9 +59,7 @@ def test_what_is_no_key_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_of_two_makers_both_get_the_key_of_the_faster(tmp_path: Path) -> None:
-    from artifacts.seal import _create
-
     path = tmp_path / "seal.key"
     first = Seal.open_or_create(path)
-    _create(path)
+    create(path)
     assert Seal.open(path).is_on(first.put_on(KEY))
