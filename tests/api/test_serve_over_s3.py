@@ -55,7 +55,7 @@ def sent_in_parts(running: Running, content: bytes) -> str:
         start = (part["number"] - 1) * told["part_size"]
         piece = content[start : start + told["part_size"]]
         request = urllib.request.Request(part["url"], piece, {"Content-Type": ""}, method="PUT")  # noqa: S310  # our own fake
-        urllib.request.urlopen(request).close()  # noqa: S310  # see above
+        urllib.request.urlopen(request).close()  # noqa: S310  # our own fake
     status, answer = running.ask("POST", f"/v1/blobs/uploads/{told['upload']}/complete?wait=20")
     assert (status, parsed(answer)["state"]) == (200, "present")
     return digest

@@ -88,7 +88,7 @@ def _without_ranges(fake: FakeS3) -> None:
         plain = Request(request.method, request.path, request.query, {}, b"")
         return fake.answer_unsigned(plain)
 
-    fake.serve = serve  # type: ignore[method-assign]  # see above
+    fake.serve = serve  # type: ignore[method-assign]  # the fake answers otherwise here
 
 
 def _forgetful(fake: FakeS3) -> None:
@@ -166,7 +166,7 @@ async def test_a_refusal_counts_only_for_its_own_reason(
                 return strict(request)
             return Answer() if code is None else RefusedError(code, 403).answer
 
-        fake.serve = serve  # type: ignore[method-assign]  # see above
+        fake.serve = serve  # type: ignore[method-assign]  # the fake answers otherwise here
         store = store_over(fake)
         on = checkup.trial(store, at=datetime.now(UTC))
         checks = [one for one in BucketCheckup(on, store).checks() if one[0] == "md5 checksum"]

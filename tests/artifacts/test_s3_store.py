@@ -132,11 +132,11 @@ async def test_a_copy_that_stays_short_is_not_acknowledged_and_takes_nothing_awa
         deleted.extend([request.key] if request.method == "DELETE" else [])
         return answer
 
-    fake.serve = serve  # type: ignore[method-assign]  # see above
+    fake.serve = serve  # type: ignore[method-assign]  # the fake answers otherwise here
     with pytest.raises(UnavailableError, match="other lengths"):
         await store.promote(staged, KEY)
     assert str(KEY) not in deleted
-    fake.serve = strict  # type: ignore[method-assign]  # see above
+    fake.serve = strict  # type: ignore[method-assign]  # the fake answers otherwise here
     await store.replace(staged, KEY)
     assert fake.shelf.objects[str(KEY)].content == content
     store.close()
