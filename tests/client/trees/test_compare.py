@@ -6,11 +6,9 @@ import hashlib
 from array import array
 from contextlib import closing
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from custody.trees import compare
 from custody.trees.compare import Side, differences, listing
 from custody.trees.manifest import FOLDER, Manifest, build
 
@@ -44,9 +42,8 @@ def test_every_difference_is_told_once_in_order_also_where_trees_lie_in_files(
         for name in sorted(before.keys() | after.keys())
         if before.get(name) != after.get(name)
     ]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compare, "IN_MEMORY", in_memory)
-        with closing(listing(_tree(before))) as one, closing(listing(_tree(after))) as other:
-            for _ in range(2):
-                found = [(each.path, each.before, each.after) for each in differences(one, other)]
-                assert found == expected
+    sides = (listing(_tree(each), in_memory=in_memory) for each in (before, after))
+    with closing(next(sides)) as one, closing(next(sides)) as other:
+        for _ in range(2):
+            found = [(each.path, each.before, each.after) for each in differences(one, other)]
+            assert found == expected

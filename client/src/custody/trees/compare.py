@@ -58,9 +58,9 @@ def side(manifest: Manifest, entry: int) -> Side:
     return Side(MODES[kind].decode(), digest, manifest.sizes[entry])
 
 
-def listing(manifest: Manifest) -> Listing:
-    """Return the entries of `manifest`; a large one need not be kept for it."""
-    if len(manifest) > IN_MEMORY:
+def listing(manifest: Manifest, *, in_memory: int = IN_MEMORY) -> Listing:
+    """Return the entries of `manifest`; one of more than `in_memory` need not be kept for it."""
+    if len(manifest) > in_memory:
         return _filed(manifest)
     return Listing(
         manifest.digest,
