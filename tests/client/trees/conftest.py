@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.trees.tree_peer import Shelf, tree_peer
+from tests.client.trees.tree_peer import PART, Shelf, tree_peer
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def shelf(running: Shelf) -> Shelf:
         kept.clear()
     running.asked.clear()
     running.refused_parts.clear()
-    running.break_off = 0
+    running.break_off, running.part_size = 0, PART
     return running
 
 

@@ -81,10 +81,8 @@ def test_bytes_that_hash_to_something_else_are_refused(shelf: Shelf, yard: Path)
 
 
 @pytest.mark.parametrize("length", [0, -1, 1 << 40, "16", None])
-def test_a_length_of_parts_that_makes_no_sense_is_refused(
-    length: object, shelf: Shelf, yard: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tree_peer, "PART", length)
+def test_a_length_of_parts_that_makes_no_sense_is_refused(length: object, shelf: Shelf, yard: Path) -> None:
+    shelf.part_size = length
     with pytest.raises(ServiceError, match="no length"):
         _send(shelf, _file(yard, 100))
 

@@ -24,9 +24,9 @@ class Incoming:
     size: int
     parts: dict[int, bytes] = field(default_factory=dict)
 
-    def page(self, name: str) -> dict[str, object]:
+    def page(self, name: str, part_size: object) -> dict[str, object]:
         """Say what has arrived."""
-        page = {"upload": name, "state": "open", "part_size": PART, "received": sorted(self.parts)}
+        page = {"upload": name, "state": "open", "part_size": part_size, "received": sorted(self.parts)}
         return {**page, "digest": f"sha256:{self.sha256}", "size": self.size}
 
 
@@ -52,6 +52,8 @@ class Shelf:
     outputs: list[dict[str, Any]] = field(default_factory=list)
     refused_parts: set[int] = field(default_factory=set)
     """Numbers of parts whose connection is cut, each for two requests."""
+    part_size: object = PART
+    """What is said of the length of a part, whether it makes sense or not."""
 
     def missing(self, digests: list[str]) -> list[str]:
         return [one for one in digests if one not in self.places and one not in self.blobs]
@@ -107,7 +109,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif shelf.portal and parts[2] == "blobs":
             self._send(b"<html>Please log in</html>" * 100_000)
         elif parts[3] == "uploads":
-            self._send(json.dumps(shelf.uploads[parts[4]].page(parts[4])).encode())
+            self._send(json.dumps(shelf.uploads[parts[4]].page(parts[4], shelf.part_size)).encode())
         elif parts[2] == "blobs":
             self._blob(shelf.blobs.get(hexes))
         elif parts[-1] in ("manifest", "layout"):
@@ -175,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.endswith("?resumable=1"):
             name = f"U{len(shelf.uploads)}"
             shelf.uploads[name] = Incoming(body["digest"].partition(":")[2], body["size"])
-            self._send(json.dumps(shelf.uploads[name].page(name)).encode(), code=201)
+            self._send(json.dumps(shelf.uploads[name].page(name, shelf.part_size)).encode(), code=201)
             return
         incoming = shelf.uploads[self.path.split("/")[4]]
         whole = b"".join(content for _, content in sorted(incoming.parts.items()))
