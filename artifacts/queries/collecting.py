@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.control import BLOB
 from artifacts.digest import Digest
-from artifacts.queries.locations import slices
+from artifacts.queries.dialect import slices
 from artifacts.queries.uploads import UploadState
 from artifacts.retention import Kept
 from artifacts.steps import StepState

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
@@ -16,6 +16,7 @@ from artifacts.db import may_write
 from artifacts.digest import Digest
 
 T = TypeVar("T", bound=tuple[Any, ...])  # Any: column values
+V = TypeVar("V")
 Row = Mapping[str, Any]  # Any: column values
 
 
@@ -71,6 +72,16 @@ async def lock_digest(connection: AsyncConnection, project: str, digest: Digest)
         named = hashlib.sha256(f"custody-digest/v1\n{project}\n{digest}".encode()).digest()
         number = int.from_bytes(named[:8], "big", signed=True)
         await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(number)))
+
+
+_VALUES_AT_ONCE: Final = 5000
+"""SQLite takes 32,766 values in a statement; one of this many is still quick to write."""
+
+
+def slices(values: Sequence[V]) -> Iterator[Sequence[V]]:
+    """`values`, as many at a time as one statement takes."""
+    for start in range(0, len(values), _VALUES_AT_ONCE):
+        yield values[start : start + _VALUES_AT_ONCE]
 
 
 async def insert_new(connection: AsyncConnection, table: sa.Table, rows: Sequence[Row]) -> None:

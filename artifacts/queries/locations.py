@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -10,12 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.digest import Digest
 from artifacts.limits import MAX_TREE_FILE_BYTES
-from artifacts.queries.dialect import insert_new
+from artifacts.queries.dialect import insert_new, slices
 from artifacts.tables import location, pack, receipt
 from artifacts.trees.packs import Location
-
-# SQLite takes 32,766 values in a statement; a statement of this many is still quick to write.
-_AT_ONCE = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +24,13 @@ class SeenPack:
     claim: Digest
 
 
-def slices(digests: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
-    """`digests`, as many at a time as one statement takes."""
-    for start in range(0, len(digests), _AT_ONCE):
-        yield digests[start : start + _AT_ONCE]
-
-
 async def add_pack(
     connection: AsyncConnection, project: str, seen: SeenPack, found: Sequence[Location], *, at: int
 ) -> None:
     """Remember a pack that was looked into, and where its files lie; a first location stays."""
     rows = [{"project": project, **place._asdict()} for place in found]
-    for start in range(0, len(rows), _AT_ONCE):
-        await insert_new(connection, location, rows[start : start + _AT_ONCE])
+    for some in slices(rows):
+        await insert_new(connection, location, some)
     row = {
         "project": project,
         "digest": seen.digest.raw,

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from artifacts.queries.dialect import Insert, insert_new, insert_one, insert_or_renew
+from artifacts.queries.dialect import Insert, insert_new, insert_one, insert_or_renew, slices
 from artifacts.steps import StepState
 from artifacts.tables import artifact, attestation, receipt, run, step, token
 from artifacts.tables import project as project_table
-
-_AT_ONCE = 5000
-"""SQLite takes 32,766 values in a statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +165,7 @@ async def without_receipt(
 ) -> list[bytes]:
     """Those of `digests` for which there is no receipt, or none of `kind`."""
     known: set[bytes] = set()
-    for start in range(0, len(digests), _AT_ONCE):
-        some = digests[start : start + _AT_ONCE]
+    for some in slices(digests):
         found = sa.select(receipt.c.digest).where(receipt.c.project == project, receipt.c.digest.in_(some))
         if kind is not None:
             found = found.where(receipt.c.kind == kind)
@@ -180,8 +176,7 @@ async def without_receipt(
 async def known_steps(connection: AsyncConnection, project: str, ids: Collection[str]) -> set[str]:
     """Those of `ids` that are steps the index has, in whatever state."""
     asked, known = sorted(ids), set[str]()
-    for start in range(0, len(asked), _AT_ONCE):
-        some = asked[start : start + _AT_ONCE]
+    for some in slices(asked):
         found = sa.select(step.c.id).where(step.c.project == project, step.c.id.in_(some))
         known.update(await connection.scalars(found))
     return known
@@ -192,8 +187,7 @@ async def standing_records(
 ) -> dict[str, tuple[bytes, bool]]:
     """The digests of the records of those of `ids` that are finished, and whether each is signed."""
     asked, standing = sorted(ids), dict[str, tuple[bytes, bool]]()
-    for start in range(0, len(asked), _AT_ONCE):
-        some = asked[start : start + _AT_ONCE]
+    for some in slices(asked):
         found = await connection.execute(
             sa.select(step.c.id, step.c.record_digest, step.c.state).where(
                 step.c.project == project, step.c.id.in_(some), step.c.record_digest.is_not(None)
@@ -206,8 +200,7 @@ async def standing_records(
 async def segments_of(connection: AsyncConnection, ids: Collection[str]) -> set[str]:
     """The segments in which records of `ids` lie, in whatever project."""
     asked, segments = sorted(ids), set[str]()
-    for start in range(0, len(asked), _AT_ONCE):
-        some = asked[start : start + _AT_ONCE]
+    for some in slices(asked):
         found = sa.select(step.c.segment).where(step.c.id.in_(some), step.c.segment.is_not(None))
         segments.update(await connection.scalars(found))
     return segments

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from artifacts.queries.dialect import Insert, insert_new, insert_or_renew
+from artifacts.queries.dialect import Insert, insert_new, insert_or_renew, slices
 from artifacts.queries.queue import enqueue
 from artifacts.queries.sealing import Place
 from artifacts.record_rows import Members, RecordRows, Row, begun, finished, moment
@@ -30,9 +30,6 @@ from artifacts.tables import (
     step_ledger,
     step_output,
 )
-
-_AT_ONCE = 5000
-"""SQLite takes 32,766 values in a statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +96,7 @@ async def file_records(
 async def known_statements(connection: AsyncConnection, digests: Sequence[bytes]) -> set[bytes]:
     """Those of `digests` that are statements the index has."""
     known: set[bytes] = set()
-    for start in range(0, len(digests), _AT_ONCE):
-        some = digests[start : start + _AT_ONCE]
+    for some in slices(digests):
         found = sa.select(attestation.c.digest).where(attestation.c.digest.in_(some))
         known.update(await connection.scalars(found))
     return known

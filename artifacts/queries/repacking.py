@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.digest import Digest
 from artifacts.queries import locations, locks, queue, removals, trees
-from artifacts.queries.dialect import insert_new, locked
+from artifacts.queries.dialect import insert_new, locked, slices
 from artifacts.queries.locations import SeenPack
 from artifacts.tables import (
     hold,
@@ -112,7 +112,7 @@ async def trees_over(connection: AsyncConnection, project: str, parts: Collectio
     """The present trees that are made of any of these packs and blobs."""
     same = sa.and_(tree.c.project == tree_part.c.project, tree.c.digest == tree_part.c.tree)
     found: set[bytes] = set()
-    for some in locations.slices(sorted(parts)):
+    for some in slices(sorted(parts)):
         found.update(
             await connection.scalars(
                 sa.select(tree_part.c.tree)
@@ -132,7 +132,7 @@ async def lying_in(connection: AsyncConnection, project: str, packs: Collection[
     """Every content that is placed in any of `packs`, in their order. Reads every location of the project."""
     columns = [location.c[name] for name in Location._fields]
     places: list[Location] = []
-    for some in locations.slices(sorted(packs)):
+    for some in slices(sorted(packs)):
         found = await connection.execute(
             sa.select(*columns).where(location.c.project == project, location.c.pack.in_(some))
         )
@@ -175,7 +175,7 @@ async def lock_packs(connection: AsyncConnection, project: str, packs: Collectio
     """
     sizes: dict[bytes, int] = {}
     columns = (pack.c.digest, pack.c.size)
-    for some in locations.slices(sorted(packs)):
+    for some in slices(sorted(packs)):
         asked = sa.select(*columns).where(pack.c.project == project, pack.c.digest.in_(some))
         wanted: sa.Select[Any] = asked.order_by(pack.c.digest)  # Any: columns of two types
         sizes |= {row.digest: row.size for row in await connection.execute(locked(connection, wanted))}
@@ -266,7 +266,7 @@ async def kept_for_themselves(
     """
     kept: set[bytes] = set()
     columns = (reference.c.address, step_input.c.address, step_output.c.address, hold.c.digest)
-    for some in locations.slices(sorted(packs)):
+    for some in slices(sorted(packs)):
         for column in columns:
             asked = sa.select(column).where(column.table.c.project == project, column.in_(some))
             kept.update(await connection.scalars(asked.distinct()))
@@ -275,7 +275,7 @@ async def kept_for_themselves(
 
 async def all_stored(connection: AsyncConnection, project: str, blobs: Collection[bytes]) -> bool:
     """Whether each of `blobs` has a receipt; in a transaction that may write it stays so."""
-    for some in locations.slices(sorted(blobs)):
+    for some in slices(sorted(blobs)):
         wanted = (
             sa.select(receipt.c.digest)
             .where(receipt.c.project == project, receipt.c.digest.in_(some))

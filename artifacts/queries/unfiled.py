@@ -8,11 +8,8 @@ from dataclasses import asdict, dataclass
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from artifacts.queries.dialect import insert_new
+from artifacts.queries.dialect import insert_new, slices
 from artifacts.tables import attestation, project, unfiled_segment, unfiled_statement
-
-_AT_ONCE = 5000
-"""SQLite takes 32,766 values in a statement."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -37,8 +34,7 @@ async def keep(
 async def known_segments(connection: AsyncConnection, names: Sequence[str]) -> set[str]:
     """Those of `names` that were left out."""
     known: set[str] = set()
-    for start in range(0, len(names), _AT_ONCE):
-        some = names[start : start + _AT_ONCE]
+    for some in slices(names):
         found = sa.select(unfiled_segment.c.segment).where(unfiled_segment.c.segment.in_(some))
         known.update(await connection.scalars(found))
     return known

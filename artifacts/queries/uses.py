@@ -10,13 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.control import BLOB
 from artifacts.digest import Digest
-from artifacts.queries.dialect import Insert, insert, insert_or_renew
+from artifacts.queries.dialect import Insert, insert, insert_or_renew, slices
 from artifacts.queries.facts import RENEWAL_MS
 from artifacts.tables import last_use, location, receipt, tree
 
 DAY_MS: Final = 86_400_000
 """Reads are noted at most this often."""
-_AT_ONCE: Final = 5000
 
 
 async def named(
@@ -31,8 +30,7 @@ async def named(
     )
     asked = asked.select_from(table.outerjoin(last_use, same)).group_by(table.c.digest)
     found: dict[Digest, int] = {}
-    for start in range(0, len(raws), _AT_ONCE):
-        some = raws[start : start + _AT_ONCE]
+    for some in slices(raws):
         rows = await connection.execute(asked.where(table.c.project == project, table.c.digest.in_(some)))
         found |= {Digest.sha256(raw): max(came_at, named_at) for raw, came_at, named_at in rows}
     return found
@@ -41,8 +39,7 @@ async def named(
 async def packs_of(connection: AsyncConnection, project: str, digests: Sequence[bytes]) -> dict[bytes, bytes]:
     """Those of `digests` that lie in a frame, and in which pack each does."""
     found: dict[bytes, bytes] = {}
-    for start in range(0, len(digests), _AT_ONCE):
-        some = digests[start : start + _AT_ONCE]
+    for some in slices(digests):
         asked = sa.select(location.c.digest, location.c.pack)
         rows = await connection.execute(
             asked.where(location.c.project == project, location.c.digest.in_(some))
