@@ -36,6 +36,7 @@ from benchmarks.rounds import Scale, interleaved
 from provenance import slsa
 from provenance.attest import BUILDER
 from provenance.bundle import Bundle
+from provenance.dsse import pae
 from provenance.reindex.reindexer import Believing, Reindexer
 from provenance.signers.local import LocalSigner
 from provenance.signing import sealed
@@ -164,15 +165,9 @@ def verified(top: Path) -> float:
     began = time.perf_counter()
     for path in (top / "objects" / "attestations" / "sha256").iterdir():
         envelope = Bundle.parse(path.read_bytes()).envelope
-        if not key.verify(envelope.signatures[0].sig, _pae(envelope.payload)):
+        if not key.verify(envelope.signatures[0].sig, pae(PAYLOAD_TYPE, envelope.payload)):
             raise RuntimeError("a signature is wrong")
     return time.perf_counter() - began
-
-
-def _pae(payload: bytes) -> bytes:
-    from provenance.dsse import pae
-
-    return pae(PAYLOAD_TYPE, payload)
 
 
 def main(arguments: Sequence[str]) -> None:
