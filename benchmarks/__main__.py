@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"there is no {', '.join(sorted(unknown))}")
     results = measure(args.names or NAMES, Scale(args.directory, rounds=args.rounds))
     if not args.names:
-        report.PAGE.write_text(report.page(results, command="make bench", rounds=args.rounds))
+        report.PAGE.write_text(report.page(results, command="make bench"))
     return 0 if all(result.met for result in results) else 1
 
 

@@ -18,7 +18,7 @@ _HEAD = """# Benchmarks
 
 `make bench` measures each job of this page beside its peer, interleaved in one run on one machine, so that only the ratio counts. A number stands here with the machine, the file system and the versions it was measured on, or not at all.
 
-Values are medians of all rounds, with the smallest and largest in brackets; the ratio is ours over the peer's. This page is written by the run itself. The rows on memory take 200,000 files by default, and as many as `BENCH_MEMORY_ENTRIES` says.
+Values are medians of so many rounds as the row says, with the smallest and largest in brackets; the ratio is ours over the peer's. The table and its notes are written by the run itself; what follows below them, under *What was tried*, is written by hand: other runs on the same machine, while the designs were made, measured as each part says and not again since. The rows on memory take 200,000 files by default, and as many as `BENCH_MEMORY_ENTRIES` says.
 """
 
 
@@ -33,16 +33,16 @@ def line(result: Result) -> str:
     return "\n".join([*lines, *(f"  {note}" for note in result.notes)])
 
 
-def page(results: Sequence[Result], *, command: str, rounds: int) -> str:
+def page(results: Sequence[Result], *, command: str) -> str:
     """The whole page."""
     rows = [
-        "| what | work | file system | ours | peer | ratio | bar |",
-        "|---|---|---|---|---|---|---|",
+        "| what | work | file system | rounds | ours | peer | ratio | bar |",
+        "|---|---|---|---|---|---|---|---|",
         *map(_row, results),
     ]
     notes = [f"- {result.name} on {result.place}: {note}." for result in results for note in result.notes]
     facts = (
-        f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{command}` ({rounds} rounds): {machine()}. "
+        f"Measured on {datetime.now(UTC):%Y-%m-%d} with `{command}`: {machine()}. "
         "`none` as file system means that no file is touched."
     )
     return "\n".join([_HEAD, facts, "", *rows, "", *notes, "", _TRIED.read_text()])
@@ -53,6 +53,7 @@ def _row(result: Result) -> str:
         result.name,
         result.work,
         result.place,
+        str(len(result.ours.samples)),
         f"{result.ours.label}: {result.ours}",
         f"{result.peer.label}: {result.peer}",
         f"{plain(result.ratio)} x",
