@@ -21,6 +21,10 @@ from custody.transport import Transport
 OPENAPI: dict[str, Any] = json.loads(
     (Path(__file__).parents[2] / "docs" / "openapi.json").read_text()
 )  # Any: JSON
+RECORDED: dict[str, Any] = json.loads(
+    (Path(__file__).parent / "wire" / "0.1.0.json").read_text()
+)  # Any: JSON
+"""What the oldest service answered that this client works with (docs/operating.md)."""
 STEP = "01M80PE9MA0EKXDCQG5EMRXJ63"
 DIGEST = "sha256:" + "ab" * 32
 REFERENCE = {
@@ -69,30 +73,30 @@ def asked() -> Iterator[tuple[Service, list[tuple[str, str, bytes]]]]:
     thread.join()
 
 
-def operation(method: str, path: str) -> tuple[dict[str, Any], str]:  # Any: JSON
+def operation(method: str, path: str, document: dict[str, Any]) -> tuple[dict[str, Any], str]:  # Any: JSON
     """The operation of the document that answers, and its template."""
     plain = unquote(urlsplit(path).path)
-    for template, operations in OPENAPI["paths"].items():
+    for template, operations in document["paths"].items():
         pattern = re.sub(r"\{(\w+)\}", lambda m: ".+" if m.group(1) == "name" else "[^/]+", template)
         if re.fullmatch(pattern, plain) and method.lower() in operations:
             return operations[method.lower()], template
     raise AssertionError(f"the service has no {method} {plain}")
 
 
-def members(schema: dict[str, Any]) -> tuple[set[str], set[str]]:  # Any: JSON
+def members(schema: dict[str, Any], document: dict[str, Any]) -> tuple[set[str], set[str]]:  # Any: JSON
     """All members of an object schema, and the required ones."""
     if "$ref" in schema:
-        schema = OPENAPI["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     return set(schema["properties"]), set(schema.get("required", ()))
 
 
-def check(method: str, path: str, body: bytes) -> None:
+def check(method: str, path: str, body: bytes, document: dict[str, Any] = OPENAPI) -> None:
     """The service knows the path, its query, and every member of the body."""
-    found, template = operation(method, path)
+    found, template = operation(method, path, document)
     known = {one["name"] for one in found.get("parameters", ()) if one["in"] == "query"}
     assert {name for name, _ in parse_qsl(urlsplit(path).query)} <= known, template
     if "requestBody" in found:
-        every, required = members(found["requestBody"]["content"]["application/json"]["schema"])
+        every, required = members(found["requestBody"]["content"]["application/json"]["schema"], document)
         sent = set(json.loads(body))
         assert required <= sent <= every, (template, sent - every, required - sent)
 
@@ -132,7 +136,8 @@ def test_every_call_of_the_client_is_one_the_service_answers(
         response.read()
     assert len(notes) == 18
     for method, path, body in notes:
-        check(method, path, body)
+        for document in (OPENAPI, RECORDED):
+            check(method, path, body, document)
 
 
 def test_a_member_that_the_service_does_not_know_is_caught() -> None:

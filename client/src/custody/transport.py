@@ -20,6 +20,7 @@ from custody import __version__
 from custody.bodies import Content
 from custody.connections import Address, open_connection, parse_address
 from custody.errors import ContentError, ServiceError, UnreachableError
+from custody.versions import heed
 
 MAX_ANSWER = 16 * 1024 * 1024
 _CHUNK = 256 * 1024
@@ -197,6 +198,7 @@ class Transport:
                     hint="point SSL_CERT_FILE at the authority that signed it",
                 ) from error
             raise _TryAgainError(_reason(error)) from error
+        heed(response.headers.get("Custody-Version"))
         if response.status in _AGAIN and not last:
             raise _TryAgainError(f"status {response.status}", after=_retry_after(response))
         return response
