@@ -17,9 +17,9 @@ from artifacts.collecting import Collector, Terms
 from artifacts.errors import InvalidInputError, UnavailableError
 from artifacts.labour import Labourer
 from artifacts.removal import REMOVE
-from tests.artifacts.test_collecting import is_here, keys, named, unnamed
 from tests.attacks.actors import begin, finish
 from tests.attacks.remains import query
+from tests.collecting import is_here, keys, named, unnamed
 from tests.service import Service
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)

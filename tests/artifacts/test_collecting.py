@@ -1,63 +1,20 @@
-"""What is collected, what stays, and how a removal ends: over real indexes and a real directory."""
+"""What is collected and what stays, over real indexes and a real directory."""
 
 from __future__ import annotations
-
-from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
 
 from artifacts.db import connect
 from artifacts.digest import Digest
-from artifacts.errors import BeingRemovedError, NotFoundError, UnavailableError
+from artifacts.errors import UnavailableError
 from artifacts.naming import Naming
-from artifacts.queries import locks
-from artifacts.removal import Removals, Thing
 from tests.attacks.actors import begin, finish, put
 from tests.attacks.remains import change, query
-from tests.service import Service, reference, sha256
-from tests.trees.shapes import a_pack, a_tree, send
+from tests.collecting import DAY, is_here, keys, named, present_tree, unnamed
+from tests.service import Service, sha256
 
 pytestmark = pytest.mark.both_databases
-
-DAY = 86_400
-BYTES = {"Content-Type": "application/octet-stream"}
-
-
-async def pieces(content: bytes) -> AsyncIterator[bytes]:
-    yield content
-
-
-async def unnamed(service: Service, content: bytes, project: str = "default") -> Digest:
-    """Bytes that a step sent and never named."""
-    taken, _ = await service.parts.recorder.receive_blob(
-        project, pieces(content), declared=None, by_step=True
-    )
-    return taken.digest
-
-
-async def named(client: httpx2.AsyncClient, content: bytes, name: str = "") -> str:
-    """Bytes that a project uploaded, and the name it gave them."""
-    answer = await client.post("/v1/blobs/uploads", content=content, headers=BYTES)
-    assert answer.status_code in {200, 201}, answer.text
-    if name:
-        said = reference(content, uri="https://example.com/x", name=name)
-        assert (await client.post("/v1/artifacts", json=said)).status_code == 201
-    digest: str = answer.json()["digest"]
-    return digest
-
-
-async def is_here(client: httpx2.AsyncClient, digest: Digest | str) -> bool:
-    """Whether the bytes are given out."""
-    status = (await client.get(f"/v1/blobs/{digest}")).status_code
-    assert status in {200, 404}
-    return status == 200
-
-
-def keys(service: Service, project: str = "default") -> list[str]:
-    """All that lies in the bucket of a project, receipts too."""
-    root = service.folder / "data" / "objects" / "projects" / project
-    return sorted(path.name for path in root.rglob("*") if path.is_file())
 
 
 async def test_what_nobody_named_goes_after_its_grace_period_and_leaves_a_tombstone(
@@ -171,16 +128,6 @@ async def test_a_dry_run_says_the_same_and_removes_nothing(
     assert (dry.things, dry.bytes, dry.largest) == (real.things, real.bytes, real.largest)
     assert real.things == {("default", "tree", "unnamed"): 1, ("default", "blob", "unnamed"): 2}
     assert keys(service) == []
-
-
-async def present_tree(service: Service, client: httpx2.AsyncClient) -> str:
-    """A tree with a pack, both sent by the project."""
-    tree = a_tree()
-    await send(client, tree, a_pack())
-    await service.read_back()
-    await service.check_trees()
-    assert (await client.get(tree.url)).json()["state"] == "present"
-    return tree.url
 
 
 async def test_the_packs_of_a_tree_stay_while_the_tree_stays(
@@ -311,61 +258,6 @@ async def test_one_project_is_collected_by_its_own_names_and_times_alone(service
     async with service.client() as client, service.client("cpt_other") as other:
         assert await is_here(client, mine)
         assert not await is_here(other, mine)
-
-
-async def test_bytes_that_are_being_removed_are_asked_for_again_later(
-    service: Service, client: httpx2.AsyncClient
-) -> None:
-    lost = await unnamed(service, b"under removal")
-    removals = Removals(service.database, service.store, service.clock)
-    thing = Thing("default", "blob", lost)
-    async with service.database.writing() as connection:
-        await locks.alone(connection, "default", [lost])
-        assert await removals.decide(connection, thing, reason="unnamed", now=1)
-    assert not await is_here(client, lost)
-    refused = await client.post("/v1/blobs/uploads", content=b"under removal", headers=BYTES)
-    assert refused.status_code == 503, refused.text
-    assert refused.headers["retry-after"] == "1"
-    assert refused.json()["type"].endswith("#being-removed")
-    assert await service.remove() == 1
-    again = await client.post("/v1/blobs/uploads", content=b"under removal", headers=BYTES)
-    assert again.status_code == 201
-    assert await is_here(client, lost)
-
-
-async def test_an_upload_that_a_removal_overtook_is_not_acknowledged(service: Service) -> None:
-    content = service.parts.content
-    taken = await content.receive("default", pieces(b"overtaken"), declared=None)
-    removals = Removals(service.database, service.store, service.clock)
-    async with service.database.writing() as connection:
-        thing = Thing("default", "blob", taken.digest)
-        assert await removals.decide(connection, thing, reason="unnamed", now=1)
-    await service.remove()
-    with pytest.raises(BeingRemovedError):
-        async with service.database.writing() as connection:
-            await content.note(connection, "default", taken)
-    with pytest.raises(NotFoundError):
-        await content.size("default", taken.digest)
-
-
-async def test_what_was_purged_is_not_taken_in_again(service: Service, client: httpx2.AsyncClient) -> None:
-    lost = await unnamed(service, b"a secret")
-    announced = {"digest": str(lost), "size": len(b"a secret")}
-    begun = await client.post("/v1/blobs/uploads?resumable=1", json=announced)
-    parts = f"/v1/blobs/uploads/{begun.json()['upload']}"
-    removals = Removals(service.database, service.store, service.clock)
-    async with service.database.writing() as connection:
-        thing = Thing("default", "blob", lost)
-        assert await removals.decide(connection, thing, reason="purged", detail="a token", barred=True, now=1)
-    await service.remove()
-    for _ in range(2):
-        refused = await client.post("/v1/blobs/uploads", content=b"a secret", headers=BYTES)
-        assert refused.status_code == 410, refused.text
-    assert (await client.post("/v1/blobs/uploads?resumable=1", json=announced)).status_code == 410
-    await client.put(f"{parts}/parts/1", content=b"a secret", headers=BYTES)
-    ended = await client.post(f"{parts}/complete")
-    assert (ended.status_code, ended.json()["detail"]) == (422, refused.json()["detail"])
-    assert keys(service) == []
 
 
 async def test_what_is_read_counts_as_used_and_is_written_down_once_a_day(

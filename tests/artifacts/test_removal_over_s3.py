@@ -12,8 +12,8 @@ from artifacts.digest import Digest
 from artifacts.labour import LEASE_MS, Labourer
 from artifacts.queries.queue import Job
 from artifacts.removal import REMOVE, Removals, Thing
-from tests.artifacts.test_collecting import BYTES, DAY, unnamed
 from tests.attacks.remains import query
+from tests.collecting import BYTES, DAY, unnamed
 from tests.fakes.s3.faults import Fault
 from tests.fakes.s3.server import FakeS3, a_fake_s3
 from tests.s3 import store_over
