@@ -13,6 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from artifacts.storage.durable import EXIT_IO_ERROR
 from tests.faults.invariants import ACKED
 from tests.faults.nursery import Outcome, Sweep
@@ -21,6 +23,8 @@ from tests.running_service import ROOT
 
 REFUSED: Final = "refused unavailable"
 ENDED: Final = "the process ended"
+MISSED: Final = 1 / 10
+"""The share of trials whose run may make a call less than the one that was recorded; usually none."""
 
 
 class Nursery:
@@ -75,9 +79,21 @@ def a_nursery(scratch: Path) -> Iterator[Nursery]:
             raise
 
 
+def require_traced(nursery: Nursery) -> None:
+    """Say, or fail where `CI` is set, that nothing but the calls of Python was met."""
+    if nursery.traced:
+        return
+    less = "no process may be traced here (strace, ptrace): only the calls that Python makes were met"
+    if "CI" in os.environ:
+        pytest.fail(less)
+    pytest.skip(f"WARNING: {less}")
+
+
 def judged(outcomes: Sequence[Outcome], fault: str) -> Counter[str]:
     """Assert that each trial ended as it may, and count how: by call when killed, else by end."""
     counted: Counter[str] = Counter()
+    missed = sum(not one.told.struck for one in outcomes)
+    assert missed <= len(outcomes) * MISSED, f"{missed} of {len(outcomes)} trials met no fault"
     for one in outcomes:
         assert one.wrong is None, f"{fault} at {one.point}: {one.told}\n{one.wrong}"
         if not one.told.struck:  # a run may make a call less than the one that was recorded

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.operations import OPERATIONS
-from tests.faults.sweeps import ENDED, REFUSED, Nursery, judged
+from tests.faults.sweeps import ENDED, REFUSED, Nursery, judged, require_traced
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -18,3 +18,4 @@ def test_a_full_disk_at_any_durable_call_is_told_or_ends_the_process(
     print(f"{operation}: {dict(ends)}")
     assert ends[ENDED] >= 2
     assert ends[REFUSED] >= 4
+    require_traced(nursery)

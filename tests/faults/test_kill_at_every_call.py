@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.faults.operations import OPERATIONS
-from tests.faults.sweeps import Nursery, judged
+from tests.faults.sweeps import Nursery, judged, require_traced
 from tests.faults.victims import KILL
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -25,16 +25,12 @@ LEAST = {
 _LEAST_IN_PYTHON = 6
 
 
-def test_a_hundred_kills_are_demanded_and_more() -> None:
-    assert LEAST.keys() == OPERATIONS.keys()
-    assert sum(LEAST.values()) >= 100
-
-
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_kill_at_any_durable_call_leaves_garbage_but_never_a_lie(nursery: Nursery, operation: str) -> None:
     kills = judged(nursery.sweep(operation, KILL), KILL)
     print(f"{operation}: {kills.total()} kills, {dict(kills)}")
     assert kills.total() >= (LEAST[operation] if nursery.traced else _LEAST_IN_PYTHON)
+    require_traced(nursery)
 
 
 @pytest.mark.parametrize("operation", ["put", "tree", "finish"])
