@@ -10,6 +10,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts import layout
+from artifacts.beginning import Beginning, find, owned
 from artifacts.clock import Clock, from_milliseconds, to_milliseconds, written
 from artifacts.content import Content, Received
 from artifacts.db import Database
@@ -22,24 +23,9 @@ from artifacts.queries.products import ProductRow
 from artifacts.queries.steps import StepRow
 from artifacts.refs import ArtifactRef
 from artifacts.seal import Seal
-from artifacts.steps import Role, Run, StepState, check_joins
+from artifacts.steps import Role, Run, StepState
 from artifacts.storage.protocol import ObjectStore
 from artifacts.wire import canonical, reference_members
-
-
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """A request to begin a step; `begun` is the canonical text of its plan."""
-
-    project: str
-    principal: str
-    step: str
-    run: str | None
-    name: str
-    token_hash: bytes
-    begun: str
-    source: ArtifactRef | None
-    seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,18 +96,18 @@ class Recorder:
         now = self._clock.now()
         wanted = Run(id_ or new_ulid(now), project, name or id_ or "run", principal, now)
         async with self._database.reading() as connection:
-            found = await _find(connection, wanted, by_name=id_ is None and name is not None)
+            found = await find(connection, wanted, by_name=id_ is None and name is not None)
         if found is not None:
-            return _own(found, principal), False
+            return owned(found, principal), False
         fact: dict[str, object] = {"fact": "run", "id": wanted.id, "name": wanted.name}
         await self._journal(project, fact | ({"named": True} if name else {}), principal, at=now)
         async with self._database.writing() as connection:
             if await steps.begin_run(connection, wanted, found_by=name):
                 return wanted, True
-            found = await _find(connection, wanted, by_name=id_ is None and name is not None)
+            found = await find(connection, wanted, by_name=id_ is None and name is not None)
         if found is None:
             raise ConflictError("another run has that name", name=name)
-        return _own(found, principal), False
+        return owned(found, principal), False
 
     @repeated
     async def begin_step(self, beginning: Beginning) -> bool:
@@ -132,7 +118,7 @@ class Recorder:
             NotFoundError: there is no such run.
         """
         now = self._now()
-        row = _row(beginning, now)
+        row = beginning.row(now)
         async with self._database.writing() as connection:
             await self._run_for(connection, beginning, at=from_milliseconds(now))
             if await steps.begin_step(connection, row):
@@ -159,7 +145,7 @@ class Recorder:
         found = await steps.find_run(connection, beginning.project, id_=beginning.run or beginning.step)
         if found is None:
             raise NotFoundError("there is no such run", hint="POST /v1/runs begins one", run=beginning.run)
-        _own(found, beginning.principal)
+        owned(found, beginning.principal)
 
     async def check_run(self, project: str, principal: str, run: str) -> None:
         """Make sure `run` exists and is the caller's.
@@ -172,7 +158,7 @@ class Recorder:
             found = await steps.find_run(connection, project, id_=run)
         if found is None:
             raise NotFoundError("there is no such run", hint="POST /v1/runs begins one", run=run)
-        _own(found, principal)
+        owned(found, principal)
 
     @repeated
     async def add_inputs(self, to: Target, refs: Sequence[ArtifactRef]) -> Counted:
@@ -292,12 +278,6 @@ class Recorder:
             pause = min(pause * 1.5, 0.1)
 
 
-async def _find(connection: AsyncConnection, wanted: Run, *, by_name: bool) -> Run | None:
-    if by_name:
-        return await steps.find_run(connection, wanted.project, found_by=wanted.name)
-    return await steps.find_run(connection, wanted.project, id_=wanted.id)
-
-
 async def _open(connection: AsyncConnection, to: Target) -> None:
     await steps.open_step(connection, to.project, to.step, principal=to.principal)
 
@@ -312,27 +292,3 @@ async def _received(
         replace(row, received=True, size=sent[row.ref.digest]) if row.ref.digest in sent else row
         for row in rows
     ]
-
-
-def _own(found: Run, principal: str) -> Run:
-    check_joins(principal, found.id, begun_by=found.principal)
-    return found
-
-
-def _row(beginning: Beginning, now: int) -> StepRow:
-    return StepRow(
-        id=beginning.step,
-        project=beginning.project,
-        run=beginning.run or beginning.step,
-        name=beginning.name,
-        principal=beginning.principal,
-        state=StepState.OPEN.value,
-        outcome=None,
-        token_hash=beginning.token_hash,
-        began_at=to_milliseconds(from_milliseconds(now)),
-        expires_at=now + beginning.seconds * 1000,
-        finished_at=None,
-        begun=beginning.begun,
-        finished=None,
-        record_digest=None,
-    )

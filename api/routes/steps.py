@@ -11,8 +11,8 @@ from api.auth import PartsHere, ProjectCaller, StepTarget
 from api.bodies import StepBody
 from api.parts import Parts
 from api.strict_route import StrictRoute
+from artifacts.beginning import Beginning
 from artifacts.limits import MAX_WAIT_SECONDS
-from artifacts.recording import Beginning
 from artifacts.sealing import Finish
 from artifacts.steps import StepState
 from artifacts.wire import FinishBody

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from artifacts.beginning import Beginning
 from artifacts.content import HASH
-from artifacts.recording import Beginning
 from artifacts.trees.taking import CHECK
 from tests.faults.operations import (
     CONTENT,
