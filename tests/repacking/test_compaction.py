@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import httpx2
 import pytest
 
+from artifacts import layout
 from artifacts.digest import Digest
+from artifacts.outages import repeated
 from artifacts.trees.checking import Checker
 from artifacts.trees.placing import Placing
+from artifacts.trees.repacking import Repacker
 from artifacts.trees.states import Verdict
 from artifacts.trees.taking import CHECK
-from tests.attacks.remains import query
+from tests.attacks.remains import change, query
 from tests.repacking.bench import (
     DAY,
+    GRACE_MS,
     Anew,
     assert_readable,
     bytes_below,
     contents,
+    got,
     keep,
     key_of,
     pack_of,
@@ -46,6 +53,19 @@ class Overtaken(Checker):
         if not self.seen:
             self.seen.append((await self.anew.repacker.compact(project)).packs)
         return verdict
+
+
+class Interrupted(Repacker):
+    """A worker that knows what is used of a pack; then something else happens, then it goes on."""
+
+    def __init__(self, service: Service, meanwhile: Callable[[], Awaitable[object]]) -> None:
+        super().__init__(service.database, service.store, service.clock, grace_ms=GRACE_MS)
+        self.meanwhile = [meanwhile]
+
+    async def _read(self, project: str, pack: bytes, *, whole: bool) -> bytes | None:
+        if self.meanwhile:
+            await self.meanwhile.pop()()
+        return await super()._read(project, pack, whole=whole)
 
 
 async def frayed(service: Service, client: httpx2.AsyncClient) -> Tree:
@@ -179,3 +199,80 @@ async def test_a_tree_that_was_placed_before_is_placed_again(
     service.clock.advance(DAY + 1)
     await Anew(service).settle()
     await assert_readable(client, late, half)
+
+
+async def test_a_tree_that_comes_meanwhile_loses_nothing(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    await frayed(service, client)
+    more = dict(list(ALL.items())[1:9])
+    late: list[Tree] = []
+
+    async def comes() -> None:
+        late.append(await keep(service, client, more))
+
+    assert (await repeated(Interrupted(service, comes).compact)("default")).packs == 1
+    await Anew(service).settle()
+    service.clock.advance(DAY + 1)
+    await Anew(service).settle()
+    await assert_readable(client, late[0], more)
+
+
+async def test_what_is_asked_for_meanwhile_stays(service: Service, client: httpx2.AsyncClient) -> None:
+    await frayed(service, client)
+    digests = {"digests": [Digest.of(content).hex for content in ALL.values()]}
+
+    async def asks() -> None:
+        assert (await client.post("/v1/trees/missing", json=digests)).json()["missing"] == []
+
+    assert (await repeated(Interrupted(service, asks).compact)("default")).packs == 0
+    service.clock.advance(DAY - 100)
+    await Anew(service).settle()
+    await keep(service, client, ALL, pack_of([b"one more"]))
+
+
+async def test_a_tree_that_cannot_be_laid_out_anew_keeps_its_old_layout_and_pack(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    tree, anew = await frayed(service, client), Anew(service)
+    page = (await client.get(tree.url)).json()
+    assert (await anew.repacker.compact("default")).packs == 1
+    change(
+        service.folder / "data",
+        "DELETE FROM location WHERE digest = ?",
+        Digest.of(next(iter(KEPT.values()))).raw,
+    )
+    await anew.settle()
+    service.clock.advance(2 * DAY)
+    await anew.settle()
+    assert (await client.get(tree.url)).json() == page
+    assert await got(client, tree) == KEPT
+
+
+async def test_a_tree_with_a_damaged_manifest_keeps_its_old_pack(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    tree, anew = await frayed(service, client), Anew(service)
+    assert (await anew.repacker.compact("default")).packs == 1
+    path = service.folder / "data" / "objects" / str(layout.manifest("default", Digest.parse(tree.digest)))
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes()[:-3])
+    await anew.settle()
+    service.clock.advance(2 * DAY)
+    await anew.settle()
+    assert await got(client, tree) == KEPT
+    assert (await anew.compact()).packs == 0
+
+
+async def test_what_a_damaged_manifest_may_use_is_left_alone(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    tree, anew = await frayed(service, client), Anew(service)
+    few = dict(list(KEPT.items())[:2])
+    await keep(service, client, few)
+    path = service.folder / "data" / "objects" / str(layout.manifest("default", Digest.parse(tree.digest)))
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes()[:-3])
+    done = await anew.compact()
+    assert (done.packs, done.damaged) == (0, [Digest.parse(pack_of(ALL.values()).digest)])
+    assert await got(client, tree) == KEPT

@@ -34,6 +34,8 @@ ALL = contents("src", 24)
 ONE = {path: ALL[path] for path in list(ALL)[::4]}
 TWO = {path: ALL[path] for path in list(ALL)[:4]}
 _MOST = 500
+PARTS = 6
+"""Every so many calls in one test, so that none takes long."""
 
 
 @dataclass
@@ -47,11 +49,11 @@ class Prepared:
 
 
 async def dying(
-    prepared: Prepared, tmp_path: Path, work: Callable[[Service], Awaitable[object]]
+    prepared: Prepared, tmp_path: Path, part: int, work: Callable[[Service], Awaitable[object]]
 ) -> list[tuple[Path, HandClock]]:
-    """Copies of `prepared` in which `work` was cut off, each at a later call than the one before."""
+    """Copies of `prepared` in which `work` was cut off, each some calls later than the one before."""
     left: list[tuple[Path, HandClock]] = []
-    for at in range(1, _MOST):
+    for at in range(1 + part, _MOST, PARTS):
         folder, clock = tmp_path / f"cut-{at}", copy.copy(prepared.clock)
         shutil.copytree(prepared.folder, folder)
         cut = Cut(at)
@@ -75,10 +77,12 @@ async def frayed(tmp_path: Path) -> Prepared:
         return Prepared(service.folder, service.clock, [(tree, files) for tree, files in trees])
 
 
-async def test_packing_anew_may_be_cut_off_at_any_call(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+async def test_packing_anew_may_be_cut_off_at_any_call(tmp_path: Path, part: int) -> None:
     prepared = await frayed(tmp_path)
-    left = await dying(prepared, tmp_path, lambda doomed: Anew(doomed).compact())
-    assert len(left) >= 40
+    left = await dying(prepared, tmp_path, part, lambda doomed: Anew(doomed).compact())
+    print(f"{len(left)} cuts")
+    assert len(left) >= 8
     for folder, clock in left:
         async with reopened(folder, clock) as service, service.client() as client:
             for tree, files in prepared.trees:
@@ -108,10 +112,12 @@ async def leaked(tmp_path: Path) -> Prepared:
         return Prepared(service.folder, service.clock, [(tree, files) for tree, files in trees])
 
 
-async def test_a_purge_may_be_cut_off_at_any_call(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", range(PARTS))
+async def test_a_purge_may_be_cut_off_at_any_call(tmp_path: Path, part: int) -> None:
     prepared = await leaked(tmp_path)
-    left = await dying(prepared, tmp_path, lambda doomed: Anew(doomed).purge(SECRET))
-    assert len(left) >= 60
+    left = await dying(prepared, tmp_path, part, lambda doomed: Anew(doomed).purge(SECRET))
+    print(f"{len(left)} cuts")
+    assert len(left) >= 14
     begun = 0
     for folder, clock in left:
         async with reopened(folder, clock) as service, service.client() as client:
@@ -128,4 +134,4 @@ async def test_a_purge_may_be_cut_off_at_any_call(tmp_path: Path) -> None:
             again = await client.post("/v1/blobs/uploads", content=SECRET)
             assert again.status_code == 410
         shutil.rmtree(folder)
-    assert begun >= 10
+    assert begun >= 3

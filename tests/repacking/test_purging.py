@@ -11,6 +11,7 @@ import pytest
 from artifacts import layout
 from artifacts.digest import Digest
 from artifacts.errors import ConflictError, InvalidInputError, NotFoundError
+from artifacts.queries import purging
 from tests.attacks.actors import begin, finish, put
 from tests.attacks.remains import change, query
 from tests.fakes.s3.server import a_fake_s3
@@ -255,3 +256,23 @@ async def test_a_damaged_pack_is_purged_too_and_what_is_lost_is_told(
     assert (await state(client, tree))[0] == "incomplete"
     assert (await state(client, other))[0] == "incomplete"
     await assert_readable(client, some, dict(list(PLAIN.items())[1:]))
+
+
+async def test_a_worker_ends_a_purge_whose_command_was_killed(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    tree, anew, digest = (
+        await keep(service, client, PLAIN | {"env": SECRET}),
+        Anew(service),
+        Digest.of(SECRET),
+    )
+    for expected in (1, 1):  # the second time there is nothing left to be done
+        async with service.database.writing() as connection:
+            await purging.begin(connection, "default", digest, "leaked", at=0)
+        assert await service._labour(purging.PURGE, anew.purger.work) == expected
+        await anew.settle()
+        assert await finds(service.store, SECRET) == []
+    assert (await state(client, tree))[0] == "incomplete"
+    assert query(service.folder / "data", "SELECT detail FROM tombstone WHERE digest = ?", digest.raw) == [
+        ("leaked",)
+    ]
