@@ -12,6 +12,7 @@ from artifacts.control import BLOB
 from artifacts.digest import Digest
 from artifacts.queries.dialect import Insert, insert, insert_or_renew, slices
 from artifacts.queries.facts import RENEWAL_MS
+from artifacts.queries.receipts import DAMAGED
 from artifacts.tables import last_use, location, receipt, tree
 
 DAY_MS: Final = 86_400_000
@@ -21,7 +22,10 @@ DAY_MS: Final = 86_400_000
 async def named(
     connection: AsyncConnection, project: str, kind: str, digests: Sequence[Digest]
 ) -> dict[Digest, int]:
-    """Those of `digests` whose bytes are here, and when they came or were last named, whichever is later."""
+    """Those of `digests` whose bytes are here, and when they came or were last named, whichever is later.
+
+    Bytes that a worker found damaged are not: whoever has them shall send them again.
+    """
     raws = [digest.raw for digest in digests if digest.algorithm == "sha256"]
     table, came = (receipt, receipt.c.hashed_at) if kind == BLOB else (tree, tree.c.changed_at)
     same = sa.and_(last_use.c.project == table.c.project, last_use.c.digest == table.c.digest)
@@ -29,6 +33,9 @@ async def named(
         table.c.digest, sa.func.max(came), sa.func.max(sa.func.coalesce(last_use.c.named_at, 0))
     )
     asked = asked.select_from(table.outerjoin(last_use, same)).group_by(table.c.digest)
+    if kind == BLOB:
+        damaged = sa.case((receipt.c.kind == DAMAGED, 1), else_=0)
+        asked = asked.having(sa.func.max(damaged) == 0)
     found: dict[Digest, int] = {}
     for some in slices(raws):
         rows = await connection.execute(asked.where(table.c.project == project, table.c.digest.in_(some)))

@@ -27,6 +27,12 @@ CONTENT = b"a wheel"
 BIG = b"big " * 300_000
 
 
+async def missing(client: httpx2.AsyncClient, *digests: str) -> list[str]:
+    """What the service says that it lacks."""
+    told: list[str] = (await client.post("/v1/blobs/missing", json={"digests": digests})).json()["missing"]
+    return told
+
+
 async def of_two_files(service: Service, client: httpx2.AsyncClient) -> Tree:
     """A present tree of a small file and a large one."""
     await upload(client, BIG)
@@ -132,9 +138,11 @@ async def test_of_damaged_bytes_a_worker_tells_and_whoever_sends_them_again_mend
     assert not told.holds
     assert not (await scrub(service, repair=True)).clean
     assert await service.read_back() == 0, "it was told already"
+    assert await missing(client, digest) == [digest], "whoever asks first sends them too"
     await upload(client, CONTENT)
     assert path.read_bytes() == good
     assert await service.read_back() == 1
+    assert await missing(client, digest) == []
     assert (await scrub(service)).clean
     await finish(client, step)
     await service.sign()
