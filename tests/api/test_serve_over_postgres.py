@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -84,22 +85,46 @@ def test_a_server_that_is_stopped_at_once_loses_nothing_that_was_acknowledged(
 ) -> None:
     with beside(running, cluster, index) as second:
         recorded: list[str] = []
-        refusals = 0
-        for stop in range(STOPS + 1):
-            for number in range(RECORDS):
-                id_ = an_id()
-                refusals += acknowledged((running, second)[number % 2], id_)
-                recorded.append(id_)
-            if stop < STOPS:
+        refusals: list[int] = []
+        ended = threading.Event()
+        recording = [
+            threading.Thread(target=record_on, args=(one, recorded, refusals, ended))
+            for one in (running, second)
+        ]
+        for thread in recording:
+            thread.start()
+        try:
+            for stop in range(1, STOPS + 1):
+                wait_for(recorded, stop * RECORDS)
                 cluster.stop(signal.SIGQUIT)
                 status, answer = running.ask("POST", "/v1/records", body(an_id()))
                 assert (status, parsed(answer)["type"].partition("#")[2]) == (503, "unavailable")
                 cluster.start()
+            wait_for(recorded, (STOPS + 1) * RECORDS)
+        finally:
+            ended.set()
+            for thread in recording:
+                thread.join()
         wait_signed(cluster, index, recorded)
     rows = cluster.execute("SELECT step FROM attestation", database=index)
     assert Counter(row[0] for row in rows) == Counter(recorded)
     assert len(list((running.folder / "objects" / "attestations").rglob("*.json"))) == len(recorded)
-    assert refusals < len(recorded)
+    assert sum(refusals) >= STOPS, "no stop met a request"
+
+
+def record_on(running: Running, recorded: list[str], refusals: list[int], ended: threading.Event) -> None:
+    """Record steps one after the other, and each until it is acknowledged."""
+    while not ended.is_set():
+        id_ = an_id()
+        refusals.append(acknowledged(running, id_))
+        recorded.append(id_)
+
+
+def wait_for(recorded: list[str], count: int) -> None:
+    deadline = time.monotonic() + 120
+    while len(recorded) < count:
+        assert time.monotonic() < deadline, "nothing is recorded any more"
+        time.sleep(0.02)
 
 
 def body(id_: str) -> dict[str, object]:
