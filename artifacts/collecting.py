@@ -20,10 +20,11 @@ from artifacts.clock import Clock, to_milliseconds
 from artifacts.control import BLOB, TREE
 from artifacts.db import Database
 from artifacts.digest import Digest
+from artifacts.errors import EvidenceError
 from artifacts.judging import Collected, Going, Judge
 from artifacts.naming import GRACE_SECONDS
 from artifacts.outages import repeated
-from artifacts.queries import collecting, locks, usage
+from artifacts.queries import collecting, locks, reindexing, usage
 from artifacts.queries.collecting import Candidate
 from artifacts.queries.removals import Thing
 from artifacts.removal import RULE, Removals
@@ -64,11 +65,17 @@ class Collector:
         """Decide what goes, of one project or of all; with `dry_run` nothing is changed.
 
         Raises:
-            EvidenceError: the index is older than the bucket: it does not know what is needed.
+            EvidenceError: the index is older than the bucket, or not filled again yet: it does not
+                know what is needed.
         """
         await self._terms.check()
         collected = Collected()
         async with self._database.reading() as connection:
+            if await reindexing.is_filing(connection):
+                raise EvidenceError(
+                    "a reindex of this index has not ended, so nothing is removed by it",
+                    hint="run custody-server reindex to its end",
+                )
             names = await collecting.projects(connection)
         for project in names:
             if only in {None, project}:

@@ -146,6 +146,15 @@ class Removals:
             return True
         return thing.kind == BLOB and await removals.is_part(connection, thing.project, thing.digest)
 
+    async def unsay(self, project: str, digest: Digest) -> None:
+        """Delete the word of a worker that was still looking at bytes when they were removed."""
+        async with self._database.writing() as connection:
+            await locks.alone(connection, project, [digest])
+            removed = await removals.find(connection, project, BLOB, digest) != NEVER_REMOVED
+            if removed and await removals.known(connection, Thing(project, BLOB, digest)) is None:
+                # Should the bytes come again, the row of their receipt has a worker look at them.
+                await self._store.delete(layout.receipt(project, digest, receipts.WORKER))
+
     async def remove(self, job: Job) -> None:
         """Steps 2 and 3 for the thing that `job` names, or give the job back until no DELETE is under way.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from artifacts.clock import Clock, to_milliseconds
 from artifacts.content import Content
 from artifacts.db import Database
@@ -14,6 +16,8 @@ from artifacts.layout import JOINED, STAGING
 from artifacts.limits import IDEMPOTENCY_SECONDS, STAGING_SECONDS
 from artifacts.queries import queue, receipts, steps, tokens, trees, uploads
 from artifacts.queries.queue import Job
+from artifacts.receipts import Receipt
+from artifacts.removal import Removals
 from artifacts.seal import Seal
 from artifacts.sealing import Finish, Sealer
 from artifacts.steps import Outcome
@@ -42,6 +46,7 @@ class Upkeep:
         self._store = store
         self._clock = clock
         self._content = Content(database, store, clock)
+        self._removals = Removals(database, store, clock)
         self._sealer = Sealer(database, store, clock, seal)
 
     async def read_back(self, job: Job) -> None:
@@ -54,15 +59,21 @@ class Upkeep:
         if receipt is not None and not receipt.holds and self._damaged is not None:
             self._damaged()
         async with self._database.writing() as connection:
-            if await queue.complete(connection, job) and receipt is not None and receipt.holds:
-                await receipts.add_receipt(
-                    connection,
-                    job.project,
-                    digest,
-                    kind=receipt.kind,
-                    size=receipt.size,
-                    at=to_milliseconds(self._clock.now()),
-                )
+            ended = await queue.complete(connection, job)
+            if ended and receipt is not None:
+                await self._note(connection, receipt)
+        if not ended:
+            await self._removals.unsay(job.project, digest)
+
+    async def _note(self, connection: AsyncConnection, receipt: Receipt) -> None:
+        """Let the index know what was seen: of damage, so that whoever has the good bytes sends them."""
+        project, digest, now = receipt.project, receipt.digest, to_milliseconds(self._clock.now())
+        if not receipt.holds:
+            await receipts.note_damage(connection, project, digest, at=now)
+            return
+        await receipts.forget_damage(connection, project, digest)
+        size, kind = receipt.size, receipt.kind
+        await receipts.add_receipt(connection, project, digest, kind=kind, size=size, at=now)
 
     async def tidy(self) -> int:
         """Complete sealings, seal expired steps, sweep stale uploads; return how much was done."""

@@ -23,6 +23,7 @@ from artifacts.tables import (
     attestation_subject,
     digest_alias,
     project,
+    queue,
     reference,
     run,
     step,
@@ -91,6 +92,28 @@ async def file_records(
     jobs = [(one.members["project"], sign, one.members["step"]) for one in waiting]
     await enqueue(connection, jobs, available_at=now)
     return [statement for statement in stated if statement.digest not in standing]
+
+
+_FILING = ("-", "reindex", "under way")
+
+
+async def begin_filing(connection: AsyncConnection, *, now: int) -> None:
+    """Note that the index is being filled: until that has ended it does not say what nobody needs."""
+    await enqueue(connection, [_FILING], available_at=now)
+
+
+async def end_filing(connection: AsyncConnection) -> None:
+    """Note that the index is filled."""
+    await connection.execute(sa.delete(queue).where(_is_filing()))
+
+
+async def is_filing(connection: AsyncConnection) -> bool:
+    """Whether the index is being filled, or its filling was cut off."""
+    return await connection.scalar(sa.select(sa.literal(1)).where(_is_filing())) is not None
+
+
+def _is_filing() -> sa.ColumnElement[bool]:
+    return sa.tuple_(queue.c.project, queue.c.kind, queue.c.topic) == _FILING
 
 
 async def known_statements(connection: AsyncConnection, digests: Sequence[bytes]) -> set[bytes]:

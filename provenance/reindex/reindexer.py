@@ -7,7 +7,7 @@
 4. Records that are signed; then those that are only sealed, which must contradict none of them.
 5. Links between steps, once all steps are there.
 6. Trees, whose bytes are all read again.
-7. What is left: names of runs, statements without a record.
+7. What is left: names of runs, statements without a record. A grace period begins for all bytes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from artifacts.errors import InvalidInputError
 from artifacts.layout import attestation
 from artifacts.limits import MAX_BATCH, MAX_RECORD_BYTES
 from artifacts.named_keys import Named
-from artifacts.queries import queue, reindexed_facts, reindexing, relinking, unfiled
+from artifacts.queries import queue, reindexed_facts, reindexing, relinking, unfiled, uses
 from artifacts.queries.reindexed_facts import ReceiptFact, RunFact
 from artifacts.queries.reindexing import Filed
 from artifacts.receipts import WORKER
@@ -78,6 +78,8 @@ class Reindexer:
 
     async def run(self) -> Report:
         """Do all of it, and return what was found."""
+        async with self.database.writing() as connection:
+            await reindexing.begin_filing(connection, now=self._now)
         trust = await trusted(  # 1
             self.store, self.believing.keys, own_builder=self.believing.own_builder, report=self.report
         )
@@ -95,6 +97,9 @@ class Reindexer:
             await self._link(project)  # 5
         await self._trees(found)  # 6
         await self._end(found, evidence)  # 7
+        async with self.database.writing() as connection:
+            await uses.name_everything(connection, at=self._now)
+            await reindexing.end_filing(connection)
         return self.report
 
     @property

@@ -5,8 +5,10 @@ from __future__ import annotations
 import httpx2
 import pytest
 
+from artifacts.content import HASH
+from artifacts.digest import Digest
 from artifacts.errors import BeingRemovedError, NotFoundError
-from artifacts.queries import locks
+from artifacts.queries import locks, queue
 from artifacts.removal import Removals, Thing
 from tests.collecting import BYTES, is_here, keys, pieces, unnamed
 from tests.service import Service
@@ -67,3 +69,23 @@ async def test_what_was_purged_is_not_taken_in_again(service: Service, client: h
     ended = await client.post(f"{parts}/complete")
     assert (ended.status_code, ended.json()["detail"]) == (422, refused.json()["detail"])
     assert keys(service) == []
+
+
+async def test_the_word_of_a_worker_that_was_late_goes_with_the_bytes(service: Service) -> None:
+    lost = await unnamed(service, b"looked at while removed")
+    async with service.database.writing() as connection:
+        (job,) = await queue.take(connection, HASH, owner="late", now=1 << 50, lease_ms=1, limit=1)
+    removals = Removals(service.database, service.store, service.clock)
+    async with service.database.writing() as connection:
+        thing = Thing("default", "blob", lost)
+        assert await removals.decide(connection, thing, reason="unnamed", now=1)
+    await service.upkeep.read_back(job)
+    assert len(keys(service)) == 2, "the bytes and what the api said of them"
+    await service.remove()
+    assert keys(service) == []
+    await removals.unsay("default", Digest.of(b"never here"))
+    again = await unnamed(service, b"looked at while removed")
+    await removals.unsay("default", again)
+    await service.read_back()
+    await removals.unsay("default", again)
+    assert len(keys(service)) == 3
