@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -66,6 +67,8 @@ class CollectRounds:
 
     collector: Collector
     seconds: float
+    counted: Callable[[Collected], None] | None = None
+    """Who counts what goes."""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Collect until `stop` is set; the first time soon after the beginning."""
@@ -84,6 +87,8 @@ class CollectRounds:
         except Exception as error:  # the store or the index may be away for a while, or be mended first
             _log.exception("collect.failed", error=repr(error)[:500])
             return
+        if self.counted is not None:
+            self.counted(found)
         if found.things:
             _log.info("collect.decided", things=found.things.total(), bytes=found.bytes.total())
         tell_excess(found)

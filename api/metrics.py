@@ -23,6 +23,7 @@ from prometheus_client.registry import Collector
 from api.version import VERSION
 from artifacts.batcher import Batcher
 from artifacts.errors import CustodyError
+from artifacts.judging import Collected
 from artifacts.queries.queue import Backlog, Job
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4"
@@ -146,6 +147,13 @@ class LabourMetrics(Metrics):
         self._labour = Histogram(
             "custody_job_seconds", "Time of a job", ("kind",), buckets=_LONG, registry=self.registry
         )
+        labels = ("kind", "reason")
+        self._collected = Counter(
+            "custody_collected", "Things decided to be removed", labels, registry=self.registry
+        )
+        self._collected_bytes = Counter(
+            "custody_collected_bytes", "Their bytes", labels, registry=self.registry
+        )
         self._damaged = Counter("custody_damage_found", "Damaged objects found", registry=self.registry)
 
     def counting(self, kind: str, work: Work) -> Work:
@@ -165,6 +173,13 @@ class LabourMetrics(Metrics):
             seconds.observe(time.perf_counter() - began)
 
         return counted
+
+    def collected(self, found: Collected) -> None:
+        """Count what a collection lets go, of all projects together."""
+        for (_, kind, reason), count in found.things.items():
+            self._collected.labels(kind, reason).inc(count)
+        for (_, kind, reason), size in found.bytes.items():
+            self._collected_bytes.labels(kind, reason).inc(size)
 
     def damaged(self) -> None:
         """Count an object that does not hold what it should."""

@@ -57,7 +57,7 @@ async def _work(settings: Settings, *, supervised: bool) -> None:
 
     removals = collect_rounds.removals_of(settings, database, store, clock)
     collector = collect_rounds.collector_of(settings, database, store, clock, seal)
-    collects = collect_rounds.CollectRounds(collector, settings.collect_seconds)
+    collects = collect_rounds.CollectRounds(collector, settings.collect_seconds, metrics.collected)
     anew = repack_rounds.parts_of(settings, database, store, clock, seal)
     scrubs = scrub_rounds.of(settings, database, store, clock, metrics.registry)
     crew = Crew(database, clock, metrics, stop)

@@ -15,9 +15,12 @@ from api.measured_store import MeasuredStore
 from api.metrics import ApiMetrics, LabourMetrics
 from api.metrics_listener import shown
 from artifacts.clock import to_milliseconds
+from artifacts.digest import Digest
 from artifacts.errors import InvalidInputError, UnavailableError
+from artifacts.judging import Collected, Going
 from artifacts.queries import queue
 from artifacts.queries.queue import Job
+from artifacts.queries.removals import Thing
 from artifacts.storage.directory import DirectoryStore
 from tests.attacks.actors import begin, built, finish
 from tests.contracts.test_object_store import chunks
@@ -132,11 +135,19 @@ async def test_a_job_is_counted_as_done_or_failed() -> None:
     with pytest.raises(UnavailableError):
         await counted(Job(1, "default", "hash", "topic", 2, "owner"))
     metrics.damaged()
+    found = Collected()
+    for size in (3, 4):
+        thing = Thing("a-project", "blob", Digest.of(b"x"))
+        found.add(Going(thing, size, "unnamed", None))
+    metrics.collected(found)
     text = metrics.text().decode()
     assert value(text, 'custody_jobs_total{kind="hash",outcome="done"}') == 1
     assert value(text, 'custody_jobs_total{kind="hash",outcome="failed"}') == 1
     assert value(text, 'custody_job_seconds_count{kind="hash"}') == 1
     assert value(text, "custody_damage_found_total") == 1
+    assert value(text, 'custody_collected_total{kind="blob",reason="unnamed"}') == 2
+    assert value(text, 'custody_collected_bytes_total{kind="blob",reason="unnamed"}') == 7
+    assert "a-project" not in text
 
 
 async def test_damage_that_a_worker_reads_back_is_counted(service: Service) -> None:
