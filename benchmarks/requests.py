@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 KNOWN = 50
@@ -45,10 +46,27 @@ def record(number: int) -> Asked:
     return Asked("POST", "/v1/records", json.dumps(body).encode())
 
 
+def upload(number: int) -> Asked:
+    """The bytes of every other of the digests that `missing` asks for."""
+    return Asked("POST", "/v1/blobs/uploads", content(2 * number // _OUTPUTS, 2 * number % _OUTPUTS))
+
+
+UPLOADS = TOGETHER // 2
+"""How many there are of them."""
+
+
 def missing(number: int) -> Asked:
-    """Many artifacts at once: whether the bytes of each are stored."""
-    turned = [(number + some) % TOGETHER for some in range(TOGETHER)]
-    digests = [f"sha256:{digest(one // _OUTPUTS, one % _OUTPUTS)}" for one in turned]
+    """Many digests at once: whether the bytes of each are stored; half of them are."""
+    return _missing((number + some) % TOGETHER for some in range(TOGETHER))
+
+
+def missing_one(number: int) -> Asked:
+    """The same question about one of these digests."""
+    return _missing([number * 7919 % TOGETHER])
+
+
+def _missing(numbers: Iterable[int]) -> Asked:
+    digests = [f"sha256:{digest(one // _OUTPUTS, one % _OUTPUTS)}" for one in numbers]
     return Asked("POST", "/v1/blobs/missing", json.dumps({"digests": digests}).encode())
 
 
@@ -59,7 +77,12 @@ def lookup(number: int) -> Asked:
 
 def digest(step: int, index: int) -> str:
     """The sha256 of output `index` of step number `step`."""
-    return hashlib.sha256(b"%d/%d" % (step, index)).hexdigest()
+    return hashlib.sha256(content(step, index)).hexdigest()
+
+
+def content(step: int, index: int) -> bytes:
+    """The bytes of output `index` of step number `step`."""
+    return b"%d/%d" % (step, index)
 
 
 def _reference(step: int, index: int) -> dict[str, object]:
