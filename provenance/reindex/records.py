@@ -82,7 +82,7 @@ class Judge:
         refusal, refused_at = self.refusals.get(place.digest.raw, (None, None))
         if refusal is not None and (refusal.project, refusal.step) == (named.project, members["step"]):
             reason, state = refusal.reason, StepState.REFUSED
-            return Filed(members, place, sealed_at, (), state, reason, refused_at)
+            return Filed(members, place, _before(sealed_at, refused_at), (), state, reason, refused_at)
         held = "a statement by an unknown key is about it" if self._held(place) else None
         return Filed(members, place, sealed_at, reason=held)
 
@@ -115,7 +115,14 @@ def _signed(named: Named, one: Lying, place: Place, seen: list[Seen], members: M
         for statement in sorted(seen, key=lambda each: (-each.stated.signed_at, each.stated.digest))
     }
     in_order = tuple(each.not_before(finished_at) for each in stated.values())
-    return Filed(members, place, max(one.changed_at, finished_at), in_order, StepState.SIGNED)
+    signed_at = max(each.signed_at for each in in_order)
+    sealed_at = _before(max(one.changed_at, finished_at), signed_at)
+    return Filed(members, place, sealed_at, in_order, StepState.SIGNED)
+
+
+def _before(sealed_at: int, ended_at: int | None) -> int:
+    """A copied segment says when it was copied; what it holds was sealed before it was signed or refused."""
+    return sealed_at if ended_at is None else min(sealed_at, ended_at)
 
 
 def _seconds(filed: Filed, seen: list[Seen]) -> Iterator[Doubted]:
