@@ -76,23 +76,28 @@ class Attester:
 
     async def attest(self, job: Job) -> None:
         """Sign the step that `job` names, refuse it for ever, or give the job back for later."""
-        line = None
+        line = stated = None
         try:
             line = await self._record(job)
             if line is None:
                 await self._drop(job)
-                return
-            record = self._checked(job, line)
-            if await self._stands(job, Digest.of(line)):
-                await self._publish(job)
-                return
-            stated = await self._state(record, line)
+            else:
+                stated = await self._stated(job, line)
         except UnavailableError as error:
             await self._later(job, error.message)
         except (EvidenceError, CorruptedError, NotFoundError, InvalidInputError) as error:
             await self._refuse(job, line, error.message)
         else:
-            await self._sign(job, stated, Digest.of(line))
+            if line is not None and stated is not None:
+                await self._sign(job, stated, Digest.of(line))
+
+    async def _stated(self, job: Job, line: bytes) -> Stated | None:
+        """What is to be signed; None where it was signed before, and is published now."""
+        record = self._checked(job, line)
+        if await self._stands(job, Digest.of(line)):
+            await self._publish(job)
+            return None
+        return await self._state(record, line)
 
     async def _record(self, job: Job) -> bytes | None:
         """Steps 1 and 3: the record's bytes, from an object of the project that asks.
@@ -198,7 +203,7 @@ class Attester:
             if bundle != fresh:
                 self._check_own(digest, bundle)
             await self._store.put(layout.attestation(digest), bundle)
-        await self._settle(job, StepState.SIGNED)
+        await self._settle(job)
 
     def _check_own(self, digest: Digest, bundle: bytes) -> None:
         """No row is trusted, this one neither: only what this key signed is published."""
@@ -209,22 +214,23 @@ class Attester:
     async def _refuse(self, job: Job, line: bytes | None, reason: str) -> None:
         """Refuse the step, and leave an object that says so: for ever outlives the index."""
         async with self._database.writing() as connection:
-            # Who was slow may not know that another signed the step meanwhile.
-            if not await queue.holds(connection, job):
+            # Who was slow may not know that another signed the step meanwhile. While the object
+            # is written nobody else can take the job.
+            if not await queue.complete(connection, job):
                 return
-        if line is not None:
-            refusal = Refusal(job.project, job.topic, Digest.of(line), reason)
-            await refusals.write(self._store, refusal, at=self._clock.now())
-        await self._settle(job, StepState.REFUSED, reason=reason)
+            if line is not None:
+                refusal = Refusal(job.project, job.topic, Digest.of(line), reason)
+                await refusals.write(self._store, refusal, at=self._clock.now())
+            await self._enter(connection, job, StepState.REFUSED, reason=reason)
 
     async def _drop(self, job: Job) -> None:
         async with self._database.writing() as connection:
             await queue.complete(connection, job)
 
-    async def _settle(self, job: Job, state: StepState, *, reason: str | None = None) -> None:
+    async def _settle(self, job: Job) -> None:
         async with self._database.writing() as connection:
             if await queue.complete(connection, job):
-                await self._enter(connection, job, state, reason=reason)
+                await self._enter(connection, job, StepState.SIGNED)
 
     async def _enter(
         self, connection: AsyncConnection, job: Job, state: StepState, *, reason: str | None = None
