@@ -26,10 +26,11 @@ from artifacts.db import connect
 from artifacts.labour import Labourer
 from artifacts.sealing import SIGN
 from artifacts.storage.directory import DirectoryStore
-from tests.races.history import Event, Told
+from tests.races.history import UNSURE, Event, Told
 from tests.service import PUBLIC_URL, TOKENS, Service, a_service
 
 SIGNERS: Final = 3
+_TRIES: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,11 @@ class Answer:
 
     status: int
     body: bytes
+
+    @property
+    def is_unavailable(self) -> bool:
+        """Whether nothing is known of what was asked: an index under load lets a request wait in vain."""
+        return self.status == 503 and b"#being-removed" not in self.body
 
     @property
     def json(self) -> Any:  # Any: JSON
@@ -97,7 +103,16 @@ class Arena:
         called, began = self.moment(), time.monotonic()
         answer = await self.ask(asking)
         self.usual += (time.monotonic() - began - self.usual) / 10
-        return Event(asked, told(answer), called, self.moment())
+        heard = UNSURE if answer.is_unavailable else told(answer)
+        return Event(asked, heard, called, self.moment())
+
+    async def insist(self, asking: Asking) -> Answer:
+        """Ask until the service is available."""
+        for _ in range(_TRIES):
+            answer = await self.ask(asking)
+            if not answer.is_unavailable:
+                return answer
+        raise AssertionError(f"{asking.path} was never answered: {answer.body!r}")
 
     async def sign(self) -> None:
         """Let all signers take what is on the queue, at the same time, until nothing is left."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 Told = Hashable
@@ -12,6 +12,9 @@ Model = Callable[[Any, "Event"], Hashable]  # Any: a state, which only the model
 
 IMPOSSIBLE: Final = object()
 """What a model says of an answer that cannot come in that state."""
+
+UNSURE: Final = "unavailable"
+"""Told to whom the service was not available: it may have been done, or not; nobody knows before asking again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,15 @@ def explained(history: Sequence[Event], model: Model, start: Hashable) -> bool:
         soonest = min(history[number].returned for number in left)
         for number in left:
             if history[number].called < soonest:
-                after = model(state, history[number])
-                if after is not IMPOSSIBLE:
-                    trail.append((left - {number}, after))
+                trail += [(left - {number}, after) for after in _states(state, history[number], model)]
     return False
+
+
+def _states(state: Hashable, event: Event, model: Model) -> list[Hashable]:
+    """Every state in which `event` may leave what is in `state`."""
+    if event.told != UNSURE:
+        after = model(state, event)
+        return [] if after is IMPOSSIBLE else [after]
+    # Not done; or done, and then it would have been told as new, or as what was asked for.
+    done = [model(state, replace(event, told=told)) for told in (201, event.asked[-1])]
+    return [state, *(after for after in done if after is not IMPOSSIBLE)]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.races import models
-from tests.races.history import Event, Model, explained
+from tests.races.history import UNSURE, Event, Model, explained
 
 WRITE_A, WRITE_B, READ = ("write", "a"), ("write", "b"), ("read",)
 Line = tuple[tuple[Hashable, ...], Hashable, int, int]
@@ -70,6 +70,13 @@ def test_a_second_statement_is_noticed() -> None:
     assert not judged([signed, (READ, (), 6, 7)], models.stated_once, "unsigned")
     assert not judged([signed, (READ, ("d", "e"), 6, 7)], models.stated_once, "unsigned")
     assert not judged([signed, (READ, ("d",), 1, 2), (READ, ("e",), 6, 7)], models.stated_once, "unsigned")
+
+
+def test_what_was_told_to_nobody_may_have_been_done_or_not() -> None:
+    assert judged([(WRITE_A, UNSURE, 0, 1), (WRITE_A, 200, 2, 3)])
+    assert judged([(WRITE_A, UNSURE, 0, 1), (WRITE_B, 201, 2, 3), (READ, UNSURE, 4, 5), (READ, "b", 6, 7)])
+    assert not judged([(WRITE_A, UNSURE, 0, 1), (WRITE_B, 409, 2, 3), (READ, "b", 4, 5)])
+    assert not judged([(WRITE_A, UNSURE, 2, 3), (WRITE_A, 200, 0, 1)])
 
 
 @given(st.lists(st.tuples(st.sampled_from([WRITE_A, WRITE_B, READ]), st.integers(0, 6)), max_size=9))
