@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
@@ -115,10 +116,10 @@ async def _insert_all(
     if not rows:
         return
     columns = tuple(rows[0])
-    text, order = _written(connection.dialect, table, columns, on_conflict)
+    text, picked = _written(connection.dialect, table, columns, on_conflict)
     for start in range(0, len(rows), _AT_ONCE):
         some = rows[start : start + _AT_ONCE]
-        await connection.exec_driver_sql(text, [tuple([row[name] for name in order]) for row in some])
+        await connection.exec_driver_sql(text, list(map(picked, some)))
         if len(rows) > _AT_ONCE:
             await asyncio.sleep(0)
 
@@ -130,14 +131,16 @@ _AT_ONCE: Final = 250
 @lru_cache(maxsize=512)
 def _written(
     dialect: sa.Dialect, table: sa.Table, columns: tuple[str, ...], on_conflict: Renewed
-) -> tuple[str, tuple[str, ...]]:
-    """The text of an INSERT for `dialect`, and its parameters in their order."""
+) -> tuple[str, Callable[[Row], tuple[Any, ...]]]:  # Any: column values
+    """The text of an INSERT for `dialect`, and what picks its parameters out of a row, in their order."""
     adding = postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
     compiled = on_conflict(adding).compile(dialect=dialect, column_keys=list(columns))
     order = compiled.positiontup
     if order is None or set(order) != set(columns):
         raise ValueError(f"the statement for {table.name} has parameters of its own")
-    return str(compiled), tuple(order)
+    # Of one name `itemgetter` gives a bare value, and no tuple of it.
+    picked = itemgetter(*order) if len(order) > 1 else lambda row: (row[order[0]],)
+    return str(compiled), picked
 
 
 async def insert_one(connection: AsyncConnection, table: sa.Table, row: Row) -> bool:

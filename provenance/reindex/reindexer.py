@@ -43,6 +43,7 @@ from provenance.reindex.statements import Evidence
 from provenance.reindex.survey import Survey, read_refusals, survey
 from provenance.reindex.trees import TreeFiler
 from provenance.reindex.trust import trusted
+from provenance.reindex.unhurried import unhurried
 
 _SEGMENTS_AT_ONCE = 8
 _MAX_SEGMENT = MAX_BATCH * (MAX_RECORD_BYTES + 1)
@@ -78,6 +79,10 @@ class Reindexer:
 
     async def run(self) -> Report:
         """Do all of it, and return what was found."""
+        with unhurried():
+            return await self._run()
+
+    async def _run(self) -> Report:
         async with self.database.writing() as connection:
             await reindexing.begin_filing(connection, now=self._now)
         trust = await trusted(  # 1

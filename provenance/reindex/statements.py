@@ -132,16 +132,16 @@ def stated(one: Lying, keyids: Mapping[PublicKey, str]) -> Seen:
     Raises:
         CustodyError: it is no bundle of theirs, or not as it was written.
     """
-    envelope = _envelope(one)
-    return _seen(one, envelope, _statement(envelope), keyids)
+    read = _envelope(one)
+    return _seen(read, _statement(read.envelope), keyids)
 
 
 def _judged(one: Lying, trust: Trust) -> Seen | _Refused:
     statement: Statement | None = None
     try:
-        envelope = _envelope(one)
-        statement = _statement(envelope)
-        seen = _seen(one, envelope, statement, trust.keyids)
+        read = _envelope(one)
+        statement = _statement(read.envelope)
+        seen = _seen(read, statement, trust.keyids)
     except CustodyError as error:
         return _Refused(Doubted(str(one.key), error.message), _claimed(one.content, statement))
     if not trust.speaks_for(seen.stated.keyid, seen.stated.builder_id):  # 5
@@ -150,27 +150,36 @@ def _judged(one: Lying, trust: Trust) -> Seen | _Refused:
     return seen
 
 
-def _envelope(one: Lying) -> dsse.Envelope:
-    if named_keys.bundle(one.key) != Digest.of(one.content):  # 1
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A bundle that is what its name says, and was signed by nobody yet."""
+
+    digest: Digest
+    envelope: dsse.Envelope
+    changed_at: int
+
+
+def _envelope(one: Lying) -> _Read:
+    digest = Digest.of(one.content)
+    if named_keys.bundle(one.key) != digest:  # 1
         raise EvidenceError("the bundle was changed: its name is not its digest")
     envelope = Bundle.from_dict(_as_written(one.content)).envelope  # 2
     if envelope.payload_type != PAYLOAD_TYPE:
         raise EvidenceError("the bundle holds no in-toto statement")
-    return envelope
+    return _Read(digest, envelope, one.changed_at)
 
 
 def _statement(envelope: dsse.Envelope) -> Statement:
     return parsed(Statement, _as_written(envelope.payload), "an in-toto statement")  # 2
 
 
-def _seen(one: Lying, envelope: dsse.Envelope, statement: Statement, keyids: Mapping[PublicKey, str]) -> Seen:
-    (key,) = dsse.verify(envelope, keyids)  # 3
+def _seen(one: _Read, statement: Statement, keyids: Mapping[PublicKey, str]) -> Seen:
+    (key,) = dsse.verify(one.envelope, keyids)  # 3
     predicate_type, builder_id, record, step = _about(statement)  # 4
     subjects = tuple(
         bytes.fromhex(subject.digest["sha256"]) for subject in statement.subject if "sha256" in subject.digest
     )
-    digest = Digest.of(one.content).raw
-    made = StatedBy(digest, builder_id, predicate_type, keyids[key], subjects, one.changed_at)
+    made = StatedBy(one.digest.raw, builder_id, predicate_type, keyids[key], subjects, one.changed_at)
     return Seen(record, step, made)
 
 
