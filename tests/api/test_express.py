@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import cast
+from types import MappingProxyType
+from typing import Final, cast
 
 import httpx2
 import pytest
@@ -73,6 +75,8 @@ async def test_problems_of_the_short_way_look_like_all_others(
 
 async def test_a_failure_on_the_short_way_tells_nothing_of_ours(service: Service) -> None:
     class Broken:
+        batchers: Final[Mapping[str, object]] = MappingProxyType({})
+
         async def token(self, _digest: bytes) -> None:
             raise RuntimeError("a secret of ours")
 

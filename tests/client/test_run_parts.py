@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from custody.capture.redaction import Redactor
+from custody.capture.shapes import find_spans
 from custody.errors import MisuseError
 from custody.ids import is_ulid, new_step_token, new_ulid
 from custody.running.log import MAX_LINE, LineBuffer, StepLog
@@ -65,6 +66,8 @@ def test_tokens_are_long_and_different() -> None:
 
 @given(st.lists(st.binary()))
 def test_the_log_is_what_was_written(chunks: list[bytes]) -> None:
+    # What looks like a password in an address is masked: tests/client/test_masking.py.
+    assume(not find_spans(b"".join(chunks)))
     log = StepLog(Redactor())
     stream = log.stream()
     for chunk in chunks:

@@ -8,6 +8,7 @@ import inspect
 import itertools
 import random
 import secrets
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ import pytest
 
 from artifacts import layout, receipts
 from artifacts.content import Content
-from artifacts.db import connect
+from artifacts.db import Database, alter, connect
 from artifacts.digest import Digest
 from artifacts.errors import CorruptedError
 from artifacts.receipts import Receipt
 from artifacts.storage.protocol import ObjectStore
+from migrations.upgrading import upgrade
 from tests.contracts.test_object_store import chunks, names, whole
 from tests.service import HandClock
 
@@ -29,9 +31,19 @@ MIB = 1 << 20
 REPAIRERS = 64
 
 
-def content_of(store: ObjectStore, folder: Path) -> Content:
-    """What takes bytes in; its index is not asked here."""
-    return Content(connect(f"sqlite+aiosqlite:///{folder}/index.db"), store, HandClock())
+@pytest.fixture
+async def index(tmp_path: Path) -> AsyncIterator[Database]:
+    """An index that is empty."""
+    url = f"sqlite+aiosqlite:///{tmp_path}/index.db"
+    await alter(url, upgrade)
+    database = connect(url)
+    yield database
+    await database.close()
+
+
+def content_of(store: ObjectStore, index: Database) -> Content:
+    """What takes bytes in; its index knows of no removal."""
+    return Content(index, store, HandClock())
 
 
 async def left_behind(store: ObjectStore) -> list[str]:
@@ -43,13 +55,13 @@ async def left_behind(store: ObjectStore) -> list[str]:
     ("size", "damage"), [(100, b"bad"), (100, bytes(100)), (2 * MIB, b""), (2 * MIB, bytes(2 * MIB))]
 )
 async def test_of_sixty_four_repairs_at_once_every_acknowledged_one_is_readable(
-    store: ObjectStore, tmp_path: Path, size: int, damage: bytes
+    store: ObjectStore, index: Database, size: int, damage: bytes
 ) -> None:
     good = secrets.token_bytes(size)
     digest = Digest.of(good)
     key = layout.blob("default", digest)
     await store.put(key, damage)
-    content = content_of(store, tmp_path)
+    content = content_of(store, index)
 
     async def repair() -> None:
         received = await content.receive("default", chunks(good), declared=digest)
@@ -96,31 +108,31 @@ class Stepwise:
         return stepped
 
 
-async def _repair(store: ObjectStore, folder: Path, good: bytes) -> None:
-    await content_of(store, folder).receive("default", chunks(good), declared=None)
+async def _repair(store: ObjectStore, index: Database, good: bytes) -> None:
+    await content_of(store, index).receive("default", chunks(good), declared=None)
 
 
-async def _calls(store: ObjectStore, folder: Path, good: bytes) -> int:
+async def _calls(store: ObjectStore, index: Database, good: bytes) -> int:
     counting = Stepwise(store, pause=0, death=0)
-    await _repair(counting, folder, good)
+    await _repair(counting, index, good)
     return counting.calls
 
 
 async def test_a_repairer_that_is_late_and_dies_takes_nothing_away(
-    store: ObjectStore, tmp_path: Path
+    store: ObjectStore, index: Database
 ) -> None:
     """It waits before any of its calls while another one is acknowledged, and dies at any later one."""
     key = layout.blob("default", Digest.of(b"good"))
     await store.put(key, b"bad")
-    calls = await _calls(store, tmp_path, b"good")
+    calls = await _calls(store, index, b"good")
     assert calls >= 5
     for pause, death in itertools.combinations_with_replacement(range(1, calls + 1), 2):
         damage = await store.stage(chunks(b"bad"), at=NOW, limit=3)
         await store.replace(damage, key)
         late = Stepwise(store, pause=pause, death=death)
-        repairing = asyncio.create_task(_repair(late, tmp_path, b"good"))
+        repairing = asyncio.create_task(_repair(late, index, b"good"))
         await late.waits.wait()
-        await _repair(store, tmp_path, b"good")
+        await _repair(store, index, b"good")
         assert await whole(store, key) == b"good"
         late.goes_on.set()
         with contextlib.suppress(DiedError):
@@ -128,8 +140,8 @@ async def test_a_repairer_that_is_late_and_dies_takes_nothing_away(
         assert await whole(store, key) == b"good", (pause, death)
 
 
-async def test_what_is_good_is_never_replaced(store: ObjectStore, tmp_path: Path) -> None:
-    content = content_of(store, tmp_path)
+async def test_what_is_good_is_never_replaced(store: ObjectStore, index: Database) -> None:
+    content = content_of(store, index)
     await content.receive("default", chunks(b"good"), declared=None)
     before = [listed async for listed in store.list("projects/")]
     received = await content.receive("default", chunks(b"good"), declared=None)
@@ -140,8 +152,10 @@ async def test_what_is_good_is_never_replaced(store: ObjectStore, tmp_path: Path
     assert await left_behind(store) == []
 
 
-async def test_a_word_of_damage_is_unsaid_once_the_bytes_are_good(store: ObjectStore, tmp_path: Path) -> None:
-    content, digest = content_of(store, tmp_path), Digest.of(b"good")
+async def test_a_word_of_damage_is_unsaid_once_the_bytes_are_good(
+    store: ObjectStore, index: Database
+) -> None:
+    content, digest = content_of(store, index), Digest.of(b"good")
     await store.put(layout.blob("default", digest), b"bad")
     assert not (await content.read_back("default", digest)).holds
     assert (await content.receive("default", chunks(b"good"), declared=None)).again
@@ -153,9 +167,9 @@ async def test_a_word_of_damage_is_unsaid_once_the_bytes_are_good(store: ObjectS
 
 
 async def test_a_worker_that_looked_before_the_repair_does_not_have_the_last_word(
-    store: ObjectStore, tmp_path: Path
+    store: ObjectStore, index: Database
 ) -> None:
-    content, digest = content_of(store, tmp_path), Digest.of(b"good")
+    content, digest = content_of(store, index), Digest.of(b"good")
     await content.receive("default", chunks(b"good"), declared=None)
     late = Receipt("default", receipts.WORKER, digest, 3, Digest.of(b"bad"))
     await receipts.write(store, late, at=NOW)
@@ -167,8 +181,8 @@ async def test_a_worker_that_looked_before_the_repair_does_not_have_the_last_wor
     assert await left_behind(store) == []
 
 
-async def test_a_receipt_that_is_none_is_written_again(store: ObjectStore, tmp_path: Path) -> None:
-    content, digest = content_of(store, tmp_path), Digest.of(b"good")
+async def test_a_receipt_that_is_none_is_written_again(store: ObjectStore, index: Database) -> None:
+    content, digest = content_of(store, index), Digest.of(b"good")
     place = layout.receipt("default", digest, receipts.WORKER)
     await store.put(place, b"no receipt")
     await content.receive("default", chunks(b"good"), declared=None)
@@ -182,10 +196,10 @@ async def test_a_receipt_that_is_none_is_written_again(store: ObjectStore, tmp_p
 
 @pytest.mark.parametrize("told", [None, b"bad", b"good"])
 async def test_a_word_of_damage_does_not_outlive_the_bytes_it_was_about(
-    store: ObjectStore, tmp_path: Path, told: bytes | None
+    store: ObjectStore, index: Database, told: bytes | None
 ) -> None:
     """An operator removed what was damaged, and the good bytes are sent again."""
-    content, digest = content_of(store, tmp_path), Digest.of(b"good")
+    content, digest = content_of(store, index), Digest.of(b"good")
     key = layout.blob("default", digest)
     if told is not None:
         await store.put(key, told)
