@@ -98,6 +98,8 @@ class Reindexer:
         )
         refusals = await read_refusals(self.store, found, self.report)
         await self._records(Judge(evidence, refusals), found)  # 4
+        async with self.database.writing() as connection:
+            await relinking.count_again(connection)
         for project in sorted(found.projects):
             await self._link(project)  # 5
         await self._trees(found)  # 6
