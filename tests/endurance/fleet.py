@@ -68,7 +68,7 @@ class Fleet(Running):
         found = {}
         for name, pid in self.pids().items():
             with contextlib.suppress(OSError):
-                found[name] = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
+                found[name] = resident(pid)
         return found
 
     def stop(self) -> None:
@@ -81,6 +81,11 @@ class Fleet(Running):
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+
+
+def resident(pid: int) -> int:
+    """Bytes of a process that are in memory."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
 
 
 @contextlib.contextmanager
