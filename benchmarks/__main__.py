@@ -17,6 +17,8 @@ NAMES = (
     "startup",
     "wrap",
     "records",
+    "replicas",
+    "growth",
     "reindexing",
     "checkout",
     "packing",

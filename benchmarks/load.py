@@ -6,12 +6,14 @@ A job comes as JSON on standard input, what was found goes as JSON to standard o
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -32,6 +34,10 @@ class Job:
     first: int
     connections: int
     seconds: float
+    others: tuple[str, ...] = ()
+    """Replicas of the service: connections go to all of them in turn."""
+    among: int | None = None
+    """Look-ups ask for outputs of that many steps, the first ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,32 +123,33 @@ def _length(head: bytes) -> int:
 
 
 async def _load(job: Job) -> Found:
-    parts = urlsplit(job.url)
-    host, port = parts.hostname, parts.port
-    assert host is not None
-    assert port is not None
     form = getattr(requests, job.kind)
+    if job.among is not None:
+        form = partial(form, among=job.among)
     number = job.first
 
-    def following() -> bytes:
+    def following(host: str) -> bytes:
         nonlocal number
         number += 1
-        return requests.written(form(number - 1), host=parts.netloc, token=job.token)
+        return requests.written(form(number - 1), host=host, token=job.token)
 
     began = time.perf_counter() + _WARM_UP * job.seconds
     until = began + job.seconds
     loop = asyncio.get_running_loop()
-    opened = [
-        await loop.create_connection(lambda: _Connection(following, until), host, port)
-        for _ in range(job.connections)
-    ]
-    connections = [protocol for _, protocol in opened]
+    hosts = itertools.islice(itertools.cycle([job.url, *job.others]), job.connections)
+    connections = []
+    for parts in map(urlsplit, hosts):
+        sending = partial(_Connection, partial(following, parts.netloc), until)
+        _, opened = await loop.create_connection(sending, parts.hostname or "127.0.0.1", parts.port or 80)
+        connections.append(opened)
     await asyncio.gather(*(connection.done for connection in connections))
-    took = sorted(
-        latency for connection in connections for at, latency in connection.answers if began <= at <= until
-    )
+    answers = [answer for connection in connections for answer in connection.answers]
+    took = sorted(latency for at, latency in answers if began <= at <= until)
+    seconds = job.seconds
+    if not took:  # each connection waits for an answer at least, however slow: then that is the rate
+        took, seconds = sorted(latency for _, latency in answers), time.perf_counter() - began
     return Found(
-        rate=len(took) / job.seconds,
+        rate=len(took) / seconds,
         p50=took[len(took) // 2] * 1000,
         p99=took[len(took) * 99 // 100] * 1000,
         after=number,

@@ -1,125 +1,82 @@
-"""Recording a finished step with 10 artifacts, and looking one up, beside an ORM-sync service.
+"""P8 and P7: recording a finished step with 10 artifacts, and looking one up, on both databases and both stores.
 
-Ours is the api process alone, doing all of its work: the record is sealed and durable
-before the answer. The peer's record is durable before its answer too.
+Ours is the api process alone, doing all of its work: the record is sealed and durable before
+the answer. So is the record of each peer, in the same kind of database on the same server, and
+in the same kind of store: one object a request. The look-up by the ORM stands for both peers.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
-import urllib.request
-from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from statistics import median
 
-from benchmarks import load, requests
-from benchmarks.load import Found, Job
-from benchmarks.places import file_system
-from benchmarks.requests import Asked
-from benchmarks.results import Bar, Measured, Result, at_least
-from benchmarks.rounds import Scale, interleaved
-from benchmarks.servers import Service, api_alone, peer_alone
+from benchmarks import requests
+from benchmarks.grounds import Ground, all_grounds
+from benchmarks.loaded import Loaded
+from benchmarks.results import Measured, Result, at_least
+from benchmarks.rounds import Scale, in_turns, interleaved
 
-
-class Loaded:
-    """One service under load; each call is one round of one kind of request."""
-
-    def __init__(self, service: Service, scale: Scale) -> None:
-        self._service = service
-        self._scale = scale
-        self._first = dict.fromkeys(("record", "lookup", "missing", "missing_one"), 0)
-        self.found: dict[str, list[Found]] = {kind: [] for kind in self._first}
-
-    def rate(self, kind: str) -> float:
-        """Load for one round; return the answers per second."""
-        job = Job(
-            url=self._service.url,
-            token=self._service.token,
-            kind=kind,
-            first=self._first[kind],
-            connections=self._scale.connections,
-            seconds=self._scale.seconds,
-        )
-        found = load.run(job)
-        self._first[kind] = found.after
-        self.found[kind].append(found)
-        return found.rate
-
-    def store(self) -> None:
-        """Send the bytes of half of what `missing` asks for, and see that it says so.
-
-        Raises:
-            RuntimeError: It says something else.
-        """
-        for number in range(requests.UPLOADS):
-            self._answer(requests.upload(number))
-        left = len(json.loads(self._answer(requests.missing(0)))["missing"])
-        if left != requests.TOGETHER - requests.UPLOADS:
-            raise RuntimeError(f"{left} of {requests.TOGETHER} digests are said to be missing")
-
-    def _answer(self, asked: Asked) -> bytes:
-        request = urllib.request.Request(  # noqa: S310 - our own service on loopback
-            self._service.url + asked.path,
-            data=asked.body,
-            method=asked.method,
-            headers={
-                "Authorization": f"Bearer {self._service.token}",
-                "Content-Type": "application/json" if asked.body[:1] == b"{" else "application/octet-stream",
-            },
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own service on loopback
-            body: bytes = answer.read()
-            return body
-
-    def note(self, label: str, kind: str) -> str:
-        """The latencies of all measured rounds in words."""
-        rounds = self.found[kind][1:]
-        p50, p99 = median(found.p50 for found in rounds), median(found.p99 for found in rounds)
-        return f"{label}: p50 {p50:.0f} ms, p99 {p99:.0f} ms, peak memory {self._service.peak}"
+_ORM, _CORE = "FastAPI sync + SQLAlchemy ORM", "FastAPI sync + SQLAlchemy Core, executemany"
+_OURS = "custody-server api"
 
 
 def measure(scale: Scale) -> list[Result]:
-    """Measure where the disk has to be waited for, and in memory, where only the code counts."""
-    places = {file_system(place): place for place in (Path(tempfile.gettempdir()), scale.directory)}
-    return [result for place in places.values() for result in _at(place, scale)]
-
-
-def _at(place: Path, scale: Scale) -> list[Result]:
-    top = Path(tempfile.mkdtemp(prefix="records-", dir=place))
+    """Measure where the disk has to be waited for, and on SQLite in memory too, where only the code counts."""
+    disk = Path(tempfile.mkdtemp(prefix="records-"))
+    memory = Path(tempfile.mkdtemp(prefix="records-", dir=scale.directory))
+    # Five grounds: shorter rounds, and no more than three.
+    shorter = replace(scale, rounds=min(scale.rounds, 3), seconds=min(scale.seconds, 2.0))
     try:
-        with api_alone(top / "ours") as ours, peer_alone(top / "peer") as peer:
-            return _both(Loaded(ours, scale), Loaded(peer, scale), scale, file_system(place))
+        with all_grounds(disk, memory, scale) as grounds:
+            return [result for ground in grounds for result in _on(ground, shorter)]
     finally:
-        shutil.rmtree(top)
+        shutil.rmtree(disk)
+        shutil.rmtree(memory)
 
 
-def _both(ours: Loaded, peer: Loaded, scale: Scale, place: str) -> list[Result]:
+def _on(ground: Ground, scale: Scale) -> list[Result]:
     """Records first: the look-ups ask for what they left."""
-    results = []
-    kinds: list[tuple[str, str, str, Sequence[Bar]]] = [
-        ("records", "record", "POST /v1/records with 10 artifacts", [at_least(3)]),
-        ("P7", "lookup", "GET /v1/artifacts/{digest}", [at_least(5)]),
-    ]
-    for name, kind, work, bars in kinds:
-        mine, other = interleaved(partial(ours.rate, kind), partial(peer.rate, kind), rounds=scale.rounds)
-        results.append(
-            Result(
-                name=name,
-                work=f"{work}, {scale.connections} connections",
-                ours=Measured("custody-server api", mine, "/s"),
-                peer=Measured("FastAPI sync + SQLAlchemy ORM", other, "/s"),
-                place=place,
-                bars=bars,
-                notes=[ours.note("ours", kind), peer.note("peer", kind)],
-            )
+    with ground.ours() as mine, ground.peer("orm_service") as orm, ground.peer("core_service") as core:
+        ours, naive, quick = Loaded(mine, scale), Loaded(orm, scale), Loaded(core, scale)
+        found = [*_recorded(ground, scale, ours, (naive, quick)), _looked_up(ground, scale, ours, naive)]
+        # What is missing the index says alone, so one store stands for both.
+        return found if ground.access is not None else [*found, _together(ground, scale, ours)]
+
+
+def _recorded(ground: Ground, scale: Scale, ours: Loaded, peers: tuple[Loaded, Loaded]) -> list[Result]:
+    sides = [partial(side.rate, "record") for side in (ours, *peers)]
+    mine, *others = in_turns(sides, rounds=scale.rounds)
+    return [
+        Result(
+            name="P8",
+            work=f"POST /v1/records with 10 artifacts, {_of(ground, scale)}",
+            ours=Measured(_OURS, mine, "/s"),
+            peer=Measured(label, samples, "/s"),
+            place=ground.place,
+            bars=[at_least(bar)],
+            notes=[ours.note("ours", "record"), peer.note("peer", "record")],
         )
-    return [*results, _together(ours, scale, place)]
+        for label, bar, peer, samples in zip((_ORM, _CORE), (5, 3), peers, others, strict=True)
+    ]
 
 
-def _together(ours: Loaded, scale: Scale, place: str) -> Result:
+def _looked_up(ground: Ground, scale: Scale, ours: Loaded, peer: Loaded) -> Result:
+    mine, other = interleaved(partial(ours.rate, "lookup"), partial(peer.rate, "lookup"), rounds=scale.rounds)
+    return Result(
+        name="P7",
+        work=f"GET /v1/artifacts/{{digest}}, {_of(ground, scale)}",
+        ours=Measured(_OURS, mine, "/s"),
+        peer=Measured(_ORM, other, "/s"),
+        place=ground.place,
+        bars=[at_least(5)],
+        notes=[ours.note("ours", "lookup"), peer.note("peer", "lookup")],
+    )
+
+
+def _together(ground: Ground, scale: Scale, ours: Loaded) -> Result:
     """Many digests in one question, beside the same question about one, both of ours."""
     ours.store()
     many, single = interleaved(
@@ -127,10 +84,14 @@ def _together(ours: Loaded, scale: Scale, place: str) -> Result:
     )
     return Result(
         name="P7",
-        work=f"digests looked up {requests.TOGETHER:,} at a time, {scale.connections} connections",
+        work=f"digests looked up {requests.TOGETHER:,} at a time, {_of(ground, scale)}",
         ours=Measured("POST /v1/blobs/missing", tuple(rate * requests.TOGETHER for rate in many), "/s"),
         peer=Measured("the same, one at a time", single, "/s"),
-        place=place,
+        place=ground.place,
         bars=[at_least(30)],
         notes=["the bytes of every other digest are stored"],
     )
+
+
+def _of(ground: Ground, scale: Scale) -> str:
+    return f"{scale.connections} connections, {ground.name}"

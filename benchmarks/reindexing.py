@@ -17,19 +17,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from api.preparing import migrate
 from api.settings import Settings
 from artifacts import layout
-from artifacts.clock import SystemClock, written
+from artifacts.clock import SystemClock
 from artifacts.db import connect
 from artifacts.digest import Digest
-from artifacts.identifiers import new_ulid
 from artifacts.record_codec import decode, encode
 from artifacts.storage.directory import DirectoryStore
+from benchmarks.finished_steps import FIRST, members
 from benchmarks.places import file_system
 from benchmarks.results import Bar, Measured, Result
 from benchmarks.rounds import Scale, interleaved
@@ -45,7 +44,6 @@ from provenance.writer import PAYLOAD_TYPE
 from provenance.writer import encode as encode_statement
 
 _URL = "https://custody.example"
-_FIRST = datetime(2026, 11, 1, tzinfo=UTC)
 _A_SEGMENT = 32
 _A_SECOND = 2_000
 
@@ -100,32 +98,14 @@ def fill(top: Path, records: int) -> None:
         if len(lines) == _A_SEGMENT or number == records - 1:
             content = b"".join(each + b"\n" for each in lines)
             first = json.loads(lines[0])["step"]
-            _write(bucket, layout.segment("default", first, Digest.of(content), _FIRST), content)
+            _write(bucket, layout.segment("default", first, Digest.of(content), FIRST), content)
             lines = []
 
 
 def _members(number: int) -> dict[str, Any]:  # Any: JSON
     """A step that uses what the five steps before it made, and makes five files."""
-    at = _FIRST + timedelta(seconds=number)
-    step = new_ulid(at)
-    return {
-        "project": "default",
-        "run": step,
-        "step": step,
-        "name": "build",
-        "principal": "token:first",
-        "via": "record",
-        "outcome": "succeeded",
-        "began_at": written(at),
-        "finished_at": written(at),
-        "command": ["make", "dist"],
-        "parameters": {"target": "dist"},
-        "environment": {"LANG": "C.UTF-8"},
-        "reported": {},
-        "inputs": [_reference(number - back, 0) for back in range(1, 6)],
-        "outputs": [{**_reference(number, each), "received": False} for each in range(5)],
-        "byproducts": [],
-    }
+    inputs = [_reference(number - back, 0) for back in range(1, 6)]
+    return members(number, inputs, [_reference(number, each) for each in range(5)])
 
 
 def _reference(step: int, each: int) -> dict[str, Any]:  # Any: JSON

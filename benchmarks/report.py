@@ -18,7 +18,7 @@ _HEAD = """# Benchmarks
 
 `make bench` measures each job of this page beside its peer, interleaved in one run on one machine, so that only the ratio counts. A number stands here with the machine, the file system and the versions it was measured on, or not at all.
 
-Values are medians of so many rounds as the row says, with the smallest and largest in brackets; the ratio is ours over the peer's. The table and its notes are written by the run itself; what follows below them, under *What was tried*, is written by hand: other runs on the same machine, while the designs were made, measured as each part says and not again since. The rows on memory take 200,000 files by default, and as many as `BENCH_MEMORY_ENTRIES` says.
+Values are medians of so many rounds as the row says, with the smallest and largest in brackets; the ratio is ours over the peer's. The table and its notes are written by the run itself; what follows below them, under *What was tried*, is written by hand: other runs on the same machine, while the designs were made, measured as each part says and not again since. The rows on memory take 200,000 files by default, and as many as `BENCH_MEMORY_ENTRIES` says; those on growth go up to a million artifacts, or to `BENCH_GROWTH_ARTIFACTS`.
 """
 
 

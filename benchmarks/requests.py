@@ -6,12 +6,15 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 KNOWN = 50
 """Look-ups ask for outputs of this many of the first steps recorded."""
 TOGETHER = 1000
 """Digests of one question that asks for many."""
-_INPUTS, _OUTPUTS, _BACK = 4, 6, 64
+OUTPUTS = 6
+"""Outputs of a step, beside its inputs."""
+_INPUTS, _BACK = 4, 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +43,15 @@ def record(number: int) -> Asked:
         "command": ["make", "dist"],
         "outcome": "succeeded",
         "exit_status": 0,
-        "inputs": [_reference(earlier, index) for index in range(_INPUTS)],
-        "outputs": [_reference(number, index) for index in range(_OUTPUTS)],
+        "inputs": [reference(earlier, index) for index in range(_INPUTS)],
+        "outputs": [reference(number, index) for index in range(OUTPUTS)],
     }
     return Asked("POST", "/v1/records", json.dumps(body).encode())
 
 
 def upload(number: int) -> Asked:
     """The bytes of every other of the digests that `missing` asks for."""
-    return Asked("POST", "/v1/blobs/uploads", content(2 * number // _OUTPUTS, 2 * number % _OUTPUTS))
+    return Asked("POST", "/v1/blobs/uploads", content(2 * number // OUTPUTS, 2 * number % OUTPUTS))
 
 
 UPLOADS = TOGETHER // 2
@@ -66,13 +69,13 @@ def missing_one(number: int) -> Asked:
 
 
 def _missing(numbers: Iterable[int]) -> Asked:
-    digests = [f"sha256:{digest(one // _OUTPUTS, one % _OUTPUTS)}" for one in numbers]
+    digests = [f"sha256:{digest(one // OUTPUTS, one % OUTPUTS)}" for one in numbers]
     return Asked("POST", "/v1/blobs/missing", json.dumps({"digests": digests}).encode())
 
 
-def lookup(number: int) -> Asked:
-    """One of the artifacts recorded first."""
-    return Asked("GET", f"/v1/artifacts/sha256:{digest(number * 7919 % KNOWN, number % _OUTPUTS)}")
+def lookup(number: int, among: int = KNOWN) -> Asked:
+    """One of the artifacts that the first steps made, `among` so many."""
+    return Asked("GET", f"/v1/artifacts/sha256:{digest(number * 7919 % among, number % OUTPUTS)}")
 
 
 def digest(step: int, index: int) -> str:
@@ -85,7 +88,8 @@ def content(step: int, index: int) -> bytes:
     return b"%d/%d" % (step, index)
 
 
-def _reference(step: int, index: int) -> dict[str, object]:
+def reference(step: int, index: int) -> dict[str, Any]:  # Any: JSON
+    """Output `index` of step number `step` as records name it."""
     name = f"dist/part-{index}.bin"
     uri = f"https://store.example/{step}/{name}"
     return {"name": name, "uri": uri, "digest": {"sha256": digest(step, index)}}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Literal
 
-Unit = Literal["ms", "µs", "/s", "MiB", "MiB/s"]
+Unit = Literal["ms", "µs", "/s", "MiB", "MiB/s", "bytes"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from api.settings import Settings
 
 _PATIENCE = 90.0
 
@@ -36,10 +40,10 @@ class Service:
 
 
 @contextmanager
-def api_alone(data: Path) -> Iterator[Service]:
+def api_alone(data: Path, **settings: str) -> Iterator[Service]:
     """Serve from `data` by the api process alone."""
-    _prepare(data)
-    with _custody("api", data) as service:
+    prepared(data, **settings)
+    with _custody("api", data, **settings) as service:
         yield service
 
 
@@ -61,20 +65,25 @@ def _custody(process: str, data: Path, **settings: str) -> Iterator[Service]:
 
 
 @contextmanager
-def peer_alone(data: Path) -> Iterator[Service]:
-    """Serve the peer from `data`, by the same server with as many processes: one."""
+def peer_alone(data: Path, module: str = "orm_service", **variables: str) -> Iterator[Service]:
+    """Serve the peer of `module` from `data`, by the same server with as many processes: one."""
     port, token = _free_port(), "token-of-the-peer"
-    command = [sys.executable, "-m", "uvicorn", "benchmarks.peers.orm_service:create_app", "--factory"]
+    command = [sys.executable, "-m", "uvicorn", f"benchmarks.peers.{module}:create_app", "--factory"]
     command += ["--port", str(port), "--no-access-log", "--log-level", "warning"]
-    with _started(command, port, "/openapi.json", PEER_DATA=str(data), PEER_TOKEN=token) as process:
+    variables = {**variables, "PEER_DATA": str(data), "PEER_TOKEN": token}
+    with _started(command, port, "/openapi.json", **variables) as process:
         yield Service(f"http://127.0.0.1:{port}", token, process.pid)
 
 
-def _prepare(data: Path) -> None:
+def prepared(data: Path, **settings: str) -> Settings:
+    """Make schema, project and token, unless they are there; return the settings of `data`."""
     from api.preparing import prepare
     from api.settings import Settings
 
-    asyncio.run(prepare(Settings(data=data)))
+    given = {name.removeprefix("CUSTODY_").lower(): value for name, value in settings.items()}
+    made = Settings.model_validate({"data": data, **given})
+    asyncio.run(prepare(made))
+    return made
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import boto3  # type: ignore[import-untyped]  # it has no types
 
@@ -21,13 +22,7 @@ def an_s3_server(top: Path, *, real: bool) -> Iterator[tuple[str, Access]]:
     """Start Ceph's gateway where it is installed, or else the fake of our tests; yield its name too."""
     if real and all(shutil.which(name) for name in ceph.PACKAGES):
         with ceph.a_ceph_gateway(top / "ceph") as access:
-            client = boto3.client(
-                "s3",
-                endpoint_url=access.endpoint,
-                aws_access_key_id=access.access_key,
-                aws_secret_access_key=access.secret_key,
-                region_name="us-east-1",
-            )
+            client = a_client(access)
             client.create_bucket(Bucket=access.bucket)
             client.close()
             yield "radosgw", access
@@ -40,12 +35,27 @@ def an_s3_server(top: Path, *, real: bool) -> Iterator[tuple[str, Access]]:
 @contextmanager
 def service_over(access: Access, data: Path) -> Iterator[Service]:
     """Serve by api, signer and worker with objects in the bucket, which clients reach themselves."""
-    settings = {
-        "CUSTODY_STORE_URL": f"s3://{access.bucket}/all",
+    with all_three(data, **settings_for(access, "all")) as service:
+        yield service
+
+
+def settings_for(access: Access, prefix: str) -> dict[str, str]:
+    """The variables of a service that keeps its objects in the bucket below `prefix`."""
+    return {
+        "CUSTODY_STORE_URL": f"s3://{access.bucket}/{prefix}",
         "CUSTODY_S3_ENDPOINT": access.endpoint or "",
         "CUSTODY_S3_PUBLIC_ENDPOINT": access.public_endpoint or "",
         "CUSTODY_S3_ACCESS_KEY": access.access_key or "",
         "CUSTODY_S3_SECRET_KEY": access.secret_key or "",
     }
-    with all_three(data, **settings) as service:
-        yield service
+
+
+def a_client(access: Access) -> Any:  # Any: boto3 makes its clients while it runs, without types
+    """A client of boto3, as most would make it."""
+    return boto3.client(
+        "s3",
+        endpoint_url=access.endpoint,
+        aws_access_key_id=access.access_key,
+        aws_secret_access_key=access.secret_key,
+        region_name="us-east-1",
+    )

@@ -1,48 +1,26 @@
-"""The same service as most would begin it: FastAPI with sync routes, the SQLAlchemy ORM, SQLite.
+"""The same service as most would begin it: FastAPI with sync routes and the SQLAlchemy ORM.
 
-It keeps the promise that is measured, so that the comparison is fair: SQLite in WAL mode
-with `synchronous=FULL`, one durable object a record (file and directory forced to the
-disk) before the commit, and a token that is looked up for every request. Writers wait
-for a lock of this process, because waiting in SQLite's busy loop would only slow it down.
+It keeps the promise that is measured, so that the comparison is fair: one durable object a
+record before the commit, and a token that is looked up for every request.
 """
 
-import hashlib
 import json
 import os
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, FastAPI, Header, HTTPException
 from pydantic import BaseModel
-from sqlalchemy import create_engine, event, select
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
+from benchmarks.peers.bodies import RecordIn, Reference
+from benchmarks.peers.grounds import Ground, ground, hashed
 from benchmarks.peers.orm_tables import Artifact, Base, Consumed, Produced, Run, Token
 
-THREADS = 40
-"""As many as Starlette runs sync routes in."""
-
-
-class Reference(BaseModel):
-    """An artifact as a request names it."""
-
-    name: str
-    uri: str | None = None
-    digest: dict[str, str]
-
-
-class RecordIn(BaseModel):
-    """A finished step."""
-
-    name: str
-    command: list[str]
-    outcome: str
-    exit_status: int | None = None
-    inputs: list[Reference]
-    outputs: list[Reference]
+_TRIES = 10
 
 
 class RunOut(BaseModel):
@@ -64,19 +42,16 @@ class ArtifactOut(BaseModel):
 
 
 def create_app() -> FastAPI:
-    """The application over the folder that `PEER_DATA` names; its token is `PEER_TOKEN`."""
-    top = Path(os.environ["PEER_DATA"])
-    return application(top, os.environ["PEER_TOKEN"])
+    """The application over what `PEER_*` names; its token is `PEER_TOKEN`."""
+    return application(ground(), os.environ["PEER_TOKEN"])
 
 
-def application(top: Path, token: str) -> FastAPI:
-    """The application over `top`."""
-    objects = top / "objects"
-    objects.mkdir(parents=True)
-    sessions = _sessions(top / "index.db")
+def application(on: Ground, token: str) -> FastAPI:
+    """The application over a database and a store."""
+    Base.metadata.create_all(on.engine)
+    sessions = sessionmaker(on.engine)
     with sessions.begin() as session:
-        session.add(Token(hash=_hash(token), project="default"))
-    turn = threading.Lock()
+        session.add(Token(hash=hashed(token), project="default"))
     app = FastAPI()
 
     def reading() -> Iterator[Session]:
@@ -87,7 +62,7 @@ def application(top: Path, token: str) -> FastAPI:
         session: Annotated[Session, Depends(reading)], authorization: Annotated[str, Header()]
     ) -> str:
         found = session.scalar(
-            select(Token).where(Token.hash == _hash(authorization.removeprefix("Bearer ")))
+            select(Token).where(Token.hash == hashed(authorization.removeprefix("Bearer ")))
         )
         if found is None:
             raise HTTPException(401)
@@ -96,9 +71,8 @@ def application(top: Path, token: str) -> FastAPI:
     @app.post("/v1/records", status_code=201)
     def record(body: RecordIn, owner: Annotated[str, Depends(project)]) -> RunOut:
         at = datetime.now(UTC)
-        digest = _keep(objects, {**body.model_dump(), "project": owner, "recorded_at": at.isoformat()})
-        with turn, sessions.begin() as session:
-            return _described(_add(session, body, Run(project=owner, recorded_at=at, record_digest=digest)))
+        digest = on.keep({**body.model_dump(), "project": owner, "recorded_at": at.isoformat()})
+        return _recorded(on, sessions, body, (owner, at, digest))
 
     @app.get("/v1/artifacts/{digest}")
     def look(
@@ -118,59 +92,41 @@ def application(top: Path, token: str) -> FastAPI:
     return app
 
 
-def _sessions(index: Path) -> sessionmaker[Session]:
-    engine = create_engine(
-        f"sqlite:///{index}", pool_size=THREADS * 2, connect_args={"check_same_thread": False}
-    )
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _record: object) -> None:  # Any: the driver's own connection
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    Base.metadata.create_all(engine)
-    return sessionmaker(engine)
-
-
-def _keep(objects: Path, record: dict[str, object]) -> str:
-    """Write the record under its digest and return that, once it is on the disk."""
-    content = json.dumps(record, sort_keys=True).encode()
-    digest = hashlib.sha256(content).hexdigest()
-    with (objects / digest).open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    descriptor = os.open(objects, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    return digest
+def _recorded(
+    on: Ground, sessions: sessionmaker[Session], body: RecordIn, known: tuple[str, datetime, str]
+) -> RunOut:
+    """Write all rows; again, where another request wrote the same artifact at the same moment."""
+    owner, at, digest = known
+    for _ in range(_TRIES - 1):
+        try:
+            with on.turn, sessions.begin() as session:
+                return _described(
+                    _add(session, body, Run(project=owner, recorded_at=at, record_digest=digest))
+                )
+        except IntegrityError:
+            continue
+    raise HTTPException(503)
 
 
 def _add(session: Session, body: RecordIn, run: Run) -> Run:
     run.name, run.outcome, run.command = body.name, body.outcome, json.dumps(body.command)
     known = _artifacts(session, [*body.inputs, *body.outputs], run.recorded_at)
     for given in body.inputs:
-        run.inputs.append(Consumed(artifact=known[_digest(given)], uri=given.uri))
+        run.inputs.append(Consumed(artifact=known[given.address], uri=given.uri))
     for given in body.outputs:
-        run.outputs.append(Produced(artifact=known[_digest(given)], uri=given.uri, name=given.name))
+        run.outputs.append(Produced(artifact=known[given.address], uri=given.uri, name=given.name))
     session.add(run)
     session.flush()
     return run
 
 
 def _artifacts(session: Session, given: list[Reference], at: datetime) -> dict[str, Artifact]:
-    digests = {_digest(one) for one in given}
+    digests = {one.address for one in given}
     known = {one.digest: one for one in session.scalars(select(Artifact).where(Artifact.digest.in_(digests)))}
-    for digest in digests - known.keys():
+    for digest in sorted(digests - known.keys()):
         known[digest] = Artifact(digest=digest, created_at=at)
     session.add_all(known.values())
     return known
-
-
-def _digest(given: Reference) -> str:
-    return f"sha256:{given.digest['sha256']}"
 
 
 def _described(run: Run) -> RunOut:
@@ -181,7 +137,3 @@ def _described(run: Run) -> RunOut:
         recorded_at=run.recorded_at,
         record=run.record_digest,
     )
-
-
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

@@ -12,11 +12,13 @@ from benchmarks.__main__ import NAMES
 from benchmarks.results import Bar, Measured, Result, at_least, at_most
 from benchmarks.rounds import Scale
 
-PROCESSES = {"records", "reindexing", "wrap", "checkout", "transfer", "small_files", "memory"}
+QUICK = {"capture", "statements", "startup", "packing"}
+# Those that start a dozen servers take minutes where all cores are busy with other tests.
+PATIENT = (pytest.mark.slow, pytest.mark.timeout(900))
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.slow if name in PROCESSES else ()) for name in NAMES]
+    "name", [pytest.param(name, marks=() if name in QUICK else PATIENT) for name in NAMES]
 )
 def test_a_benchmark_measures_both_sides(name: str, tmp_path: Path) -> None:
     tiny = Scale(
@@ -28,7 +30,7 @@ def test_a_benchmark_measures_both_sides(name: str, tmp_path: Path) -> None:
         repeats=3,
         records=40,
         megabytes=1,
-        seconds=1.0,
+        seconds=0.2,
         connections=4,
         real=False,
     )
