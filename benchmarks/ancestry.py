@@ -24,15 +24,15 @@ from provenance.lineage import trace
 
 _DEPTH = 20
 _REPEATS = 5
+# SQLite takes tables of a CROSS JOIN in the order they are written; left to choose, it takes minutes.
 _TEXTBOOK = sa.text("""
     WITH RECURSIVE above(step, level) AS (
         SELECT step, 1 FROM step_output WHERE project = :project AND address = :address
         UNION
         SELECT made.step, above.level + 1
-        FROM above
-        JOIN step_input AS used ON used.project = :project AND used.step = above.step
-        JOIN step_output AS made ON made.project = used.project AND made.address = used.address
-        WHERE above.level < :depth
+        FROM above CROSS JOIN step_input AS used CROSS JOIN step_output AS made
+        WHERE above.level < :depth AND used.project = :project AND used.step = above.step
+            AND made.project = used.project AND made.address = used.address
     )
     SELECT step, min(level) FROM above GROUP BY step
 """)
