@@ -254,7 +254,10 @@ async def add_parts(
 async def trees_with(
     connection: AsyncConnection, project: str, part: tuple[bytes, int], *, limit: int
 ) -> list[TreeRow]:
-    """Present trees that use a frame or blob, newest first."""
+    """Present trees that use a frame or blob, in the order of their digests.
+
+    When a tree became present is not in the bucket: by time, a reindex would change the answer.
+    """
     same = sa.and_(tree.c.project == tree_part.c.project, tree.c.digest == tree_part.c.tree)
     found = await connection.scalars(
         sa.select(tree.c.digest)
@@ -265,7 +268,7 @@ async def trees_with(
             tree_part.c.frame_offset == part[1],
             tree.c.state == TreeState.PRESENT.value,
         )
-        .order_by(tree.c.changed_at.desc(), tree.c.digest)
+        .order_by(tree.c.digest)
         .limit(limit)
     )
     rows = [await find_tree(connection, project, Digest.sha256(raw)) for raw in found.all()]

@@ -54,7 +54,7 @@ async def candidates(connection: AsyncConnection, project: str, digest: Digest) 
 
 
 async def members(store: ObjectStore, project: str, among: Candidates) -> list[Member]:
-    """Where the content stands in the trees `among`, the newest trees first, at most 100 places."""
+    """Where the content stands in the trees `among`, at most 100 places."""
     found: list[Member] = []
     read = 0
     for row in among.trees:
