@@ -72,7 +72,10 @@ def test_there_are_no_tiles_beyond_the_tree(level: int, number: int, width: int)
 
 def test_seventy_thousand_leaves_have_the_tiles_of_the_example() -> None:
     tiles = list(grown(0, 70_000))
-    of = lambda level: [tile for tile in tiles if tile.level == level]  # noqa: E731 - three words, four uses
+
+    def of(level: int | None) -> list[Tile]:
+        return [tile for tile in tiles if tile.level == level]
+
     assert [tile.width for tile in of(0)] == [WIDTH] * 273 + [112]
     assert of(1) == [Tile(1, 0), Tile(1, 1, 17)]
     assert of(2) == [Tile(2, 0, 1)]

@@ -50,7 +50,8 @@ def numbered(size: int) -> list[bytes]:
 
 def grown_by(*sizes: int) -> tuple[Frontier, dict[Tile, bytes], list[bytes]]:
     """A log that grew to each of `sizes`, every tile it ever had, and its entries."""
-    frontier, tiles, entries = Frontier(), {}, numbered(max(sizes))
+    frontier, entries = Frontier(), numbered(max(sizes))
+    tiles: dict[Tile, bytes] = {}
     for size in sizes:
         tiles |= frontier.grow(entries[frontier.size : size])
     return frontier, tiles, entries

@@ -1,0 +1,215 @@
+"""Adding to the log what was signed: in groups, off the request path, by one signer at a time.
+
+The order, of which any step may be the last before a crash:
+
+1. Lead: of several signers one adds. A row says which, and until when.
+2. Take what is on the queue, read the *bundles*, and make leaves of those that our keys signed
+   (`gathering.py`). No row is trusted.
+3. Number them, one after the other, in one transaction. From here on the order is decided.
+4. Read the newest published checkpoint (`standing.py`). Nothing is signed that is smaller, or
+   that does not begin with all of it: that is an index that was restored, or another log.
+5. Write tiles. What lies there already must be the same.
+6. Say in the row what is about to be signed. It never gets smaller, and whoever comes back
+   after a crash signs that or more.
+7. Publish the checkpoint; then note it in the ledgers, and end the jobs.
+
+Ed25519 signs the same text in the same way, so a step that is repeated writes the same object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from artifacts.clock import Clock, to_milliseconds
+from artifacts.db import Database
+from artifacts.errors import CustodyError, EvidenceError, UnavailableError
+from artifacts.queries import log_leaves, queue, steps
+from artifacts.queries.log_leaves import LOG, Head, Numbered
+from artifacts.queries.queue import Job
+from artifacts.steps import StepState
+from artifacts.storage.protocol import ObjectStore
+from provenance.keys import PublicKey
+from provenance.log.checkpoint import Checkpoint
+from provenance.log.frontier import Frontier
+from provenance.log.gathering import Gatherer, enqueue_unlogged
+from provenance.log.leaf import Leaf
+from provenance.log.merkle import leaf_hash
+from provenance.log.notes import NoteSigner
+from provenance.log.objects import LogObjects
+from provenance.log.standing import AGED, HINT, Standing
+
+LEASE_MS: Final = 30_000
+AT_ONCE: Final = 512
+"""Bundles of one group."""
+_MOST: Final = 20_000
+"""Leaves that one checkpoint adds, where a crash left more."""
+
+
+def _unheard(_job: Job, _error: CustodyError) -> None:
+    """Nobody asked."""
+
+
+@dataclass(slots=True)
+class Appender:
+    """Adds signed bundles to a log: to the one that has the name of the key of `signer`."""
+
+    database: Database
+    store: ObjectStore
+    clock: Clock
+    signer: NoteSigner
+    keys: frozenset[PublicKey]
+    """Whose signatures are leaves."""
+    owner: str
+    refused: Callable[[Job, CustodyError], None] = _unheard
+    """Told of jobs that come to nothing."""
+    _frontier: Frontier | None = None
+    _made: dict[int, bytes] = field(default_factory=dict)
+    """Leaves that were made here just now, whose signatures were checked."""
+
+    async def fill(self) -> int:
+        """Put on the queue what was signed and never logged; return how many."""
+        async with self.database.writing() as connection:
+            return await enqueue_unlogged(connection, now=self._now)
+
+    async def resume(self) -> None:
+        """Publish what a crash left numbered.
+
+        Raises:
+            EvidenceError: nothing may be added to the log; the message says why.
+        """
+        if await self._lead():
+            await self._publish()
+
+    async def round(self) -> int:
+        """Log what is on the queue, and return how many jobs that was.
+
+        Raises:
+            EvidenceError: nothing may be added to the log; the message says why.
+        """
+        async with self.database.reading() as connection:
+            if not await queue.waiting(connection, LOG, now=self._now):
+                return 0
+        if not await self._lead():  # 1
+            return 0
+        async with self.database.writing() as connection:
+            jobs = await queue.take(
+                connection, LOG, owner=self.owner, now=self._now, lease_ms=LEASE_MS, limit=AT_ONCE
+            )
+        gatherer = Gatherer(self.database, self.store, self.clock, self.keys)
+        gathered = await gatherer.gather(jobs)  # 2
+        await gatherer.give_back(gathered)
+        for job, error in gathered.refused:
+            self.refused(job, error)
+        await self._number([leaf for _, leaf in gathered.leaves])  # 3
+        await self._publish()
+        await self._end(gathered.leaves)
+        return len(jobs)
+
+    async def leave(self) -> None:
+        """Let another signer go on at once."""
+        async with self.database.writing() as connection:
+            await log_leaves.leave(connection, self._origin, self.owner)
+
+    @property
+    def _origin(self) -> str:
+        return self.signer.key.name
+
+    @property
+    def _now(self) -> int:
+        return to_milliseconds(self.clock.now())
+
+    @property
+    def _objects(self) -> LogObjects:
+        return LogObjects(self.store)
+
+    # 1: who adds
+
+    async def _lead(self) -> bool:
+        now = self._now
+        async with self.database.writing() as connection:
+            return await log_leaves.lead(connection, self._origin, self.owner, now=now, until=now + LEASE_MS)
+
+    async def _check_leads(self, connection: AsyncConnection) -> None:
+        if not await log_leaves.leads(connection, self._origin, self.owner):
+            raise UnavailableError("another signer adds to the log by now")
+
+    # 3: numbers
+
+    async def _number(self, made: Sequence[Numbered]) -> None:
+        async with self.database.writing() as connection:
+            await self._check_leads(connection)
+            known = await log_leaves.numbers(connection, [one.bundle for one in made])
+            new = {one.bundle: one for one in made if one.bundle not in known}
+            first = await log_leaves.size(connection)
+            leaves = [replace(one, number=number) for number, one in enumerate(new.values(), first)]
+            await log_leaves.add(connection, leaves)
+        self._made = {one.number: one.leaf for one in leaves if one.leaf is not None}
+
+    # 4 to 7: from numbers to a checkpoint
+
+    async def _publish(self) -> None:
+        """Publish all that is numbered; where nothing new is, only make sure that it may be added to."""
+        while await self._publish_some() == _MOST:
+            pass
+
+    async def _publish_some(self) -> int:
+        standing = Standing(self.database, self._objects, self.clock, self.signer)
+        frontier = self._frontier = await standing.confirmed(self._frontier)  # 4
+        async with self.database.reading() as connection:
+            leaves = await log_leaves.between(connection, frontier.size, frontier.size + _MOST)
+        if not leaves:
+            return 0
+        grown = frontier.copy()
+        tiles = grown.grow([self._entry(one, number) for number, one in enumerate(leaves, frontier.size)])
+        await self._objects.write(tiles)  # 5
+        await self._decide(Head(grown.size, grown.root))  # 6
+        checkpoint = Checkpoint(self._origin, grown.size, grown.root)
+        await self._objects.publish(checkpoint.signed(self.signer), self.clock)  # 7
+        self._frontier = grown
+        async with self.database.writing() as connection:
+            await log_leaves.published(connection, leaves[0].number, grown.size)
+            late = await log_leaves.head(connection, self._origin) != Head(grown.size, grown.root)
+        if late:
+            # Whoever was too slow to lead may just have written over a newer checkpoint.
+            await standing.confirmed(None)
+        await self._objects.prune(tiles)
+        return len(leaves)
+
+    async def _decide(self, head: Head) -> None:
+        async with self.database.writing() as connection:
+            await self._check_leads(connection)
+            if not await log_leaves.decide(connection, self._origin, self.owner, head):
+                raise EvidenceError(AGED, hint=HINT, size=head.size)
+
+    def _entry(self, row: Numbered, number: int) -> bytes:
+        """The leaf of a row, which is believed if it was made here, or by its own signature.
+
+        Raises:
+            EvidenceError: it is neither.
+        """
+        if row.number != number or row.leaf is None or leaf_hash(row.leaf) != row.hash:
+            raise EvidenceError("a row of the log is damaged", hint=HINT, number=number)
+        if self._made.get(number) != row.leaf:
+            leaf = Leaf.parse(row.leaf)
+            if leaf.spki not in {key.spki for key in self.keys}:
+                raise EvidenceError("a row of the log is of what no key of ours signed", number=number)
+            leaf.check()
+        return row.leaf
+
+    async def _end(self, logged: Sequence[tuple[Job, Numbered]]) -> None:
+        """Say of the steps that they are logged, and end the jobs.
+
+        By the jobs and not by what was just published: after a crash the one may be done and not the other.
+        """
+        if not logged:
+            return
+        async with self.database.writing() as connection:
+            by_project = await log_leaves.steps_of(connection, [one for _, one in logged])
+            for project, ids in by_project.items():
+                await steps.enter(connection, project, ids, StepState.LOGGED.value, at=self._now)
+            for job, _ in logged:
+                await queue.complete(connection, job)
