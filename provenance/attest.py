@@ -77,23 +77,28 @@ class Attester:
 
     async def attest(self, job: Job) -> None:
         """Sign the step that `job` names, refuse it for ever, or give the job back for later."""
-        line = None
+        line = stated = None
         try:
             line = await self._record(job)
             if line is None:
                 await self._drop(job)
-                return
-            record = self._checked(job, line)
-            if await self._stands(job, Digest.of(line)):
-                await self._publish(job)
-                return
-            stated = await self._state(record, line)
+            else:
+                stated = await self._stated(job, line)
         except UnavailableError as error:
             await self._later(job, error.message)
         except (EvidenceError, CorruptedError, NotFoundError, InvalidInputError) as error:
             await self._refuse(job, line, error.message)
         else:
-            await self._sign(job, stated, Digest.of(line))
+            if line is not None and stated is not None:
+                await self._sign(job, stated, Digest.of(line))
+
+    async def _stated(self, job: Job, line: bytes) -> Stated | None:
+        """What is to be signed; None where it was signed before, and is published now."""
+        record = self._checked(job, line)
+        if await self._stands(job, Digest.of(line)):
+            await self._publish(job)
+            return None
+        return await self._state(record, line)
 
     async def _record(self, job: Job) -> bytes | None:
         """Steps 1 and 3: the record's bytes, from an object of the project that asks.
@@ -200,7 +205,7 @@ class Attester:
                 self._check_own(digest, bundle)
             await self._store.put(layout.attestation(digest), bundle)
         # Where nothing was decided for, what stands was settled before, and is on its way to the log.
-        await self._settle(job, StepState.SIGNED, signed=None if decided is None else decided[0])
+        await self._settle(job, signed=None if decided is None else decided[0])
 
     def _check_own(self, digest: Digest, bundle: bytes) -> None:
         """No row is trusted, this one neither: only what this key signed is published."""
@@ -211,24 +216,23 @@ class Attester:
     async def _refuse(self, job: Job, line: bytes | None, reason: str) -> None:
         """Refuse the step, and leave an object that says so: for ever outlives the index."""
         async with self._database.writing() as connection:
-            # Who was slow may not know that another signed the step meanwhile.
-            if not await queue.holds(connection, job):
+            # Who was slow may not know that another signed the step meanwhile. While the object
+            # is written nobody else can take the job.
+            if not await queue.complete(connection, job):
                 return
-        if line is not None:
-            refusal = Refusal(job.project, job.topic, Digest.of(line), reason)
-            await refusals.write(self._store, refusal, at=self._clock.now())
-        await self._settle(job, StepState.REFUSED, reason=reason)
+            if line is not None:
+                refusal = Refusal(job.project, job.topic, Digest.of(line), reason)
+                await refusals.write(self._store, refusal, at=self._clock.now())
+            await self._enter(connection, job, StepState.REFUSED, reason=reason)
 
     async def _drop(self, job: Job) -> None:
         async with self._database.writing() as connection:
             await queue.complete(connection, job)
 
-    async def _settle(
-        self, job: Job, state: StepState, *, reason: str | None = None, signed: Digest | None = None
-    ) -> None:
+    async def _settle(self, job: Job, *, signed: Digest | None) -> None:
         async with self._database.writing() as connection:
             if await queue.complete(connection, job):
-                await self._enter(connection, job, state, reason=reason)
+                await self._enter(connection, job, StepState.SIGNED)
                 if signed is not None:
                     topic = str(layout.attestation(signed))
                     now = to_milliseconds(self._clock.now())

@@ -59,11 +59,12 @@ class ControlAttester:
             LimitExceededError: likewise.
         """
         try:
-            name = named_by(job.project, job.topic)  # 1
-            found = await self._found(name)  # 2
+            found = await self._found(named_by(job.project, job.topic))  # 1, 2
         except (InvalidInputError, LimitExceededError):
-            await self._end(job)
-            raise
+            try:
+                raise
+            finally:
+                await self._end(job)
         if found is None or found.attested:
             await self._end(job)
         elif found.decision is None:

@@ -54,7 +54,12 @@ async def resolved(here: Parts, project: str, text: str) -> Digest:
     return found[0]
 
 
-@router.post("", status_code=status.HTTP_201_CREATED, response_model_exclude_none=True)
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    response_model_exclude_none=True,
+    responses={200: {"model": ReferenceAnswer}},
+)
 async def record(
     body: ReferenceBody, caller: ProjectCaller, here: PartsHere, response: Response
 ) -> ReferenceAnswer:

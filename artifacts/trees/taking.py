@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterable, Sequence
 
-from artifacts import layout
 from artifacts.clock import Clock, to_milliseconds
 from artifacts.content import Admission
+from artifacts.control import BLOB, TREE
 from artifacts.db import Database
 from artifacts.digest import Digest, DigestSet
 from artifacts.errors import (
+    BeingRemovedError,
     ConflictError,
     DigestMismatchError,
     InvalidInputError,
     LimitExceededError,
     NotFoundError,
+    PurgedError,
 )
-from artifacts.layout import Key
 from artifacts.limits import MAX_MANIFEST_BYTES, MAX_TREE_REPORTED
-from artifacts.queries import facts, locations, queue, receipts, trees
+from artifacts.naming import Naming
+from artifacts.queries import facts, locations, queue, receipts, trees, uses
 from artifacts.refs import ArtifactRef
+from artifacts.removal import Removals, Standing
 from artifacts.storage.protocol import ObjectStore
+from artifacts.trees import keeping, remaking
 from artifacts.trees.claims import PackClaim
 from artifacts.trees.manifest import MEDIA_TYPE
 from artifacts.trees.reading import Reading, watched
@@ -36,12 +39,19 @@ class Trees:
     """The trees of every project, each in its own world. Every call may be repeated."""
 
     def __init__(
-        self, database: Database, store: ObjectStore, clock: Clock, admission: Admission | None = None
+        self,
+        database: Database,
+        store: ObjectStore,
+        clock: Clock,
+        admission: Admission | None = None,
+        naming: Naming | None = None,
     ) -> None:
         self._database = database
         self._store = store
         self._clock = clock
         self._admission = admission
+        self._naming = naming or Naming(database, clock)
+        self._removals = Removals(database, store, clock)
 
     async def put_manifest(
         self, project: str, tree: Digest, content: AsyncIterable[bytes], *, step: str | None = None
@@ -55,20 +65,28 @@ class Trees:
             DigestMismatchError: it is the manifest of another tree.
             LimitExceededError: it is too large, or the project has no room for it. In every case
                 nothing is left.
+            BeingRemovedError: the tree is being removed at the moment.
+            PurgedError: it was removed for good.
         """
         reading = Reading.of()
         watching = watched(content, reading)
         staged = await self._store.stage(watching, at=self._clock.now(), limit=MAX_MANIFEST_BYTES)
         try:
             _check(reading, tree)
+            standing = await self._removals.standing(project, TREE, tree)
             if self._admission is not None:
                 await self._admission.admit(project, tree, staged.size, manifest=True)
-        except (InvalidInputError, LimitExceededError):
+        except (InvalidInputError, LimitExceededError, BeingRemovedError, PurgedError):
             await self._store.discard(staged)
             raise
-        key = layout.manifest(project, tree)
-        await self._store.promote(staged, key)
-        resting, size = await self._resting(key)
+        known = await self._known(project, tree)
+        before = None if known is None else known.stored
+        try:
+            resting, size = await keeping.keep_manifest(self._store, project, tree, staged, known=before)
+        except NotFoundError as error:
+            raise BeingRemovedError(
+                "the tree was removed meanwhile; send it again", digest=str(tree)
+            ) from error
         row = TreeRow(
             digest=tree,
             state=TreeState.INCOMPLETE,
@@ -81,24 +99,32 @@ class Trees:
             layout_stored=None,
             stored_size=size,
         )
-        noted = await self._noted(project, row, step)
+        noted = await self._noted(project, row, step, standing)
+        if noted[0].stored != resting:
+            await keeping.agree(self._database, self._store, project, tree)
+        await self._check_layout(project, noted[0])
         if self._admission is not None:
             self._admission.settled(project, tree, manifest=True)
         return noted
 
-    async def _resting(self, key: Key) -> tuple[Digest, int]:
-        """Digest and size of what rests at `key`: the first who put it may have compressed it otherwise."""
-        hasher = hashlib.sha256()
-        size = 0
-        async for piece in self._store.open(key):
-            await asyncio.to_thread(hasher.update, piece)
-            size += len(piece)
-        return Digest("sha256", hasher.hexdigest()), size
+    async def _known(self, project: str, tree: Digest) -> TreeRow | None:
+        async with self._database.reading() as connection:
+            return await trees.find_tree(connection, project, tree)
 
-    async def _noted(self, project: str, row: TreeRow, step: str | None) -> tuple[TreeRow, bool]:
+    async def _check_layout(self, project: str, row: TreeRow) -> None:
+        """Let a worker make the layout of a present tree anew if it is damaged."""
+        if not await remaking.is_whole(self._store, project, row):
+            now = to_milliseconds(self._clock.now())
+            async with self._database.writing() as connection:
+                await queue.enqueue(connection, [(project, CHECK, row.digest.hex)], available_at=now)
+
+    async def _noted(
+        self, project: str, row: TreeRow, step: str | None, standing: Standing
+    ) -> tuple[TreeRow, bool]:
         now = to_milliseconds(self._clock.now())
         ref = ArtifactRef(DigestSet.only(row.digest), media_type=MEDIA_TYPE)
         async with self._database.writing() as connection:
+            await self._removals.check(connection, project, TREE, row.digest, standing)
             new = await trees.add_tree(connection, project, row, at=now)
             if step is not None:
                 # What a step sends is an artifact once the step names it as its output.
@@ -107,6 +133,7 @@ class Trees:
                 await facts.record_refs(connection, [(project, ref)], at=now)
             if new:
                 return row, True
+            await uses.name(connection, project, [row.digest], at=now)
             return await trees.find_tree(connection, project, row.digest) or row, False
 
     async def propose(self, project: str, tree: Digest, claims: Sequence[PackClaim]) -> TreeRow:
@@ -118,7 +145,8 @@ class Trees:
             InvalidInputError: a pack is not as long as its frames.
         """
         known = await self.find(project, tree)
-        if known.state is TreeState.PRESENT:
+        if known.state is TreeState.PRESENT and await self._naming.present(project, TREE, [tree]):
+            await self._check_layout(project, known)
             return known
         await self._check_packs(project, claims)
         bodies = await asyncio.to_thread(lambda: [claim.to_bytes() for claim in claims])
@@ -131,10 +159,11 @@ class Trees:
 
     async def _check_packs(self, project: str, claims: Sequence[PackClaim]) -> None:
         missing: list[str] = []
+        named = await self._naming.present(project, BLOB, [claim.digest for claim in claims])
         async with self._database.reading() as connection:
             for claim in claims:
                 size = await receipts.stored_size(connection, project, claim.digest)
-                if size is None:
+                if size is None or claim.digest not in named:
                     missing.append(str(claim.digest))
                 elif size != claim.size:
                     raise InvalidInputError(
@@ -153,8 +182,7 @@ class Trees:
         Raises:
             NotFoundError: its manifest is not stored in this project.
         """
-        async with self._database.reading() as connection:
-            row = await trees.find_tree(connection, project, tree)
+        row = await self._known(project, tree)
         if row is None:
             raise NotFoundError("there is no such tree here", digest=str(tree))
         return row
@@ -190,13 +218,16 @@ class Trees:
         """Those contents that neither lie in a checked frame here nor are a large blob of this project.
 
         A small blob does not count: the layout of a tree has places in frames for small
-        contents and no others.
+        contents and no others. What is here stays for the time being: see `Naming`.
         """
         async with self._database.reading() as connection:
-            known = await locations.located(connection, project, digests)
-            rest = [digest for digest in digests if digest not in known]
+            packs = await uses.packs_of(connection, project, digests)
+            rest = [digest for digest in digests if digest not in packs]
             blobs = await locations.large_blobs(connection, project, rest)
-        return [digest for digest in rest if digest not in blobs]
+        asked = sorted({*packs.values(), *blobs})
+        named = await self._naming.present(project, BLOB, [Digest.sha256(raw) for raw in asked])
+        here = {digest.raw for digest in named}
+        return [digest for digest in digests if packs.get(digest, digest) not in here]
 
 
 def _check(reading: Reading, tree: Digest) -> None:

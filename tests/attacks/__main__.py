@@ -32,6 +32,7 @@ FROM: Final[Mapping[str, tuple[str, ...]]] = {
     "test_no_outbound_calls": ("a project token",),
     "test_other_runs": ("a project token",),
     "test_other_tenants": ("a project token",),
+    "test_other_tenants_removals": ("a project token",),
     "test_path_tricks": ("a project token",),
     "test_planted_content": ("bucket or data directory",),
     "test_planted_objects": ("bucket or data directory",),

@@ -11,25 +11,23 @@ from tests.corruption.__main__ import COMMAND, shortfalls
 from tests.corruption.places import in_a_bucket, in_a_folder
 from tests.corruption.trial import SHARES, Trial
 
-BLOBS = 300
-
 
 async def tried(trial: Trial) -> None:
     """Run `trial`; every kind of damage has come, and nothing was wrong, missed or left."""
     outcomes = await trial.run()
     assert shortfalls(trial, outcomes) == []
     assert {way: one.objects for way, one in outcomes.items()} == {
-        way: BLOBS // share * (2 if way == "two swapped" else 1) for way, share in SHARES.items()
+        way: trial.blobs // share * (2 if way == "two swapped" else 1) for way, share in SHARES.items()
     }
 
 
 async def test_no_damaged_blob_of_a_folder_is_served_missed_or_left(tmp_path: Path) -> None:
-    async with in_a_folder(tmp_path, blobs=BLOBS) as trial:
+    async with in_a_folder(tmp_path, blobs=600) as trial:
         await tried(trial)
 
 
 async def test_no_damaged_blob_of_a_bucket_is_served_missed_or_left(tmp_path: Path) -> None:
-    async with in_a_bucket(tmp_path, blobs=BLOBS) as trial:
+    async with in_a_bucket(tmp_path, blobs=200) as trial:
         await tried(trial)
 
 

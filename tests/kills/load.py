@@ -92,13 +92,14 @@ class Client(threading.Thread):
     ) -> None:
         """Send until it is acknowledged, whatever dies meanwhile."""
         until = time.monotonic() + _GIVE_UP_SECONDS
+        status, answer = 0, b""
         while time.monotonic() < until:
             try:
                 status, answer = self.running.ask(
                     method, path, body, token=token or self.token, headers=headers
                 )
-            except OSError:
-                status, answer = 0, b""
+            except OSError as error:
+                status, answer = 0, repr(error).encode()
             if 200 <= status < 300:
                 return
             if status and status < 500:
@@ -106,4 +107,4 @@ class Client(threading.Thread):
                 return
             self.promised.retries += 1
             time.sleep(0.05)
-        self.promised.refused.append(f"{method} {path} never answered")
+        self.promised.refused.append(f"{method} {path} never taken in, {status} {answer[:300]!r} in the end")

@@ -10,21 +10,16 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.attacks.remains import query
-from tests.attacks.statements import statements
+from tests.kills.aftermath import assert_kept, drain
 from tests.kills.load import Client, Promised
-from tests.running_service import Running, parsed
-from tests.service import sha256
+from tests.running_service import Running
 
 KILLS = int(os.environ.get("CUSTODY_KILLS", "30"))
 CLIENTS = 4
 SEED = 20261122
-# A lease of a killed process ends after 30 seconds; only then is its work taken again.
-DRAIN_SECONDS = 75
 
 
 @pytest.fixture
@@ -83,72 +78,16 @@ def _under_load(running: Running, kills: int) -> tuple[list[Promised], Counter[s
     return [client.promised for client in clients], killed
 
 
-def _drain(running: Running) -> None:
-    """Everything under way comes to its end."""
-    until = time.monotonic() + DRAIN_SECONDS
-    waiting: Any = None
-    while time.monotonic() < until:
-        running.start_if_gone()
-        waiting = query(running.folder, "SELECT kind, topic FROM queue") + query(
-            running.folder, "SELECT state, id FROM step WHERE state NOT IN ('signed', 'refused')"
-        )
-        if not waiting:
-            return
-        time.sleep(0.25)
-    raise AssertionError(f"still waiting: {waiting[:10]}")
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(240 + 5 * KILLS)
 def test_whatever_is_killed_nothing_promised_is_lost_and_nothing_is_signed_twice(running: Running) -> None:
     promises, killed = _under_load(running, KILLS)
     running.wait_ready()
-    _drain(running)
-    steps = {id_: outcome for promised in promises for id_, outcome in promised.steps.items()}
-    blobs = {digest: content for promised in promises for digest, content in promised.blobs.items()}
-    print(f"{sum(killed.values())} kills {dict(killed)}, {len(steps)} steps, {len(blobs)} blobs")
+    drain(running)
+    steps, blobs = assert_kept(running, promises)
+    print(f"{sum(killed.values())} kills {dict(killed)}, {steps} steps, {blobs} blobs")
     assert sum(killed.values()) >= KILLS
-    assert len(steps) >= KILLS // 2
-    assert [text for promised in promises for text in promised.refused] == []
-    _assert_blobs(running, blobs)
-    _assert_steps(running, steps)
-    _assert_statements(running, set(steps))
+    assert steps >= KILLS // 2
     # What a kill left half written is in staging, where it is swept after a day.
     left = list((running.folder / "objects" / "staging").iterdir())
     assert len(left) <= (CLIENTS + 2) * sum(killed.values())
-
-
-def _assert_blobs(running: Running, blobs: dict[str, bytes]) -> None:
-    for digest, content in blobs.items():
-        status, got = running.ask("GET", f"/v1/blobs/{digest}")
-        assert (status, sha256(got)) == (200, sha256(content))
-    wanted = list(blobs)
-    for start in range(0, len(wanted), 1000):
-        _, answer = running.ask("POST", "/v1/blobs/missing", {"digests": wanted[start : start + 1000]})
-        assert parsed(answer) == {"missing": []}
-
-
-def _assert_steps(running: Running, steps: dict[str, str]) -> None:
-    for id_, outcome in steps.items():
-        page = parsed(running.ask("GET", f"/v1/steps/{id_}")[1])
-        assert (page["state"], page["outcome"]) == ("signed", outcome), page
-        assert [entry["state"] for entry in page["ledger"]] == ["open", "sealed", "signed"], page
-        (stated,) = page["attestations"]
-        status, bundle = running.ask("GET", stated["url"])
-        assert (status, f"sha256:{sha256(bundle)}") == (200, stated["digest"])
-
-
-def _assert_statements(running: Running, steps: set[str]) -> None:
-    """In the store as in the index: one statement a step, and none of a step nobody finished."""
-    rows = Counter(row[0] for row in query(running.folder, "SELECT step FROM attestation"))
-    assert set(rows) >= steps
-    assert set(rows.values()) == {1}
-    stored = Counter(map(_step_of, statements(running.folder)))
-    assert stored == rows
-
-
-def _step_of(statement: Any) -> str:  # Any: JSON
-    predicate = statement["predicate"]
-    if "record" in predicate:
-        return str(predicate["record"]["step"])
-    return str(predicate["runDetails"]["metadata"]["invocationId"])

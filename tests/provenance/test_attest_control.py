@@ -7,6 +7,7 @@ import pytest
 from artifacts import layout
 from artifacts.control import CONTROL, TREE, Decision
 from artifacts.digest import Digest
+from artifacts.errors import InvalidInputError
 from artifacts.queries import holds, queue
 from provenance import dsse
 from provenance.attest_control import ControlAttester
@@ -168,3 +169,12 @@ async def test_a_decision_is_no_evidence_of_any_step(service: Service) -> None:
         await service.sign_decisions()
         told = (await client.get(f"/v1/artifacts/sha256:{sha256(b'a wheel')}/attestations")).json()
     assert len(told["attestations"]) == 1
+
+
+@pytest.mark.parametrize("topic", ["", f"hold/{'a' * 64}/{'1' * 26}/x"])
+async def test_a_job_that_names_no_decision_is_ended_and_told(service: Service, topic: str) -> None:
+    async with service.database.writing() as connection:
+        await queue.enqueue(connection, [(DEFAULT, CONTROL, topic)], available_at=0)
+    with pytest.raises(InvalidInputError):
+        await service.sign_decisions()
+    assert query(service.folder / "data", "SELECT count(*) FROM queue") == [(0,)]

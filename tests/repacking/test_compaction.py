@@ -35,6 +35,11 @@ from tests.trees.shapes import Tree, put_manifest, send
 
 pytestmark = pytest.mark.both_databases
 
+_IDLE_PACKS = """
+    SELECT digest FROM pack
+    WHERE EXISTS (SELECT 1 FROM location WHERE location.pack = pack.digest)
+      AND NOT EXISTS (SELECT 1 FROM tree_part WHERE part = pack.digest)
+"""
 ALL = contents("src", 40)
 KEPT = {path: ALL[path] for path in list(ALL)[::4]}
 """A quarter of them, no whole frame among it."""
@@ -188,17 +193,19 @@ async def test_a_tree_that_was_placed_before_is_placed_again(
 ) -> None:
     """A worker looks up where contents lie, then they move, then it would write what it saw."""
     await frayed(service, client)
-    half = dict(list(KEPT.items())[:5])
-    late = tree_of(half)
+    others = dict(list(ALL.items())[1:4])
+    late = tree_of(others)
     await put_manifest(client, late)
     await send(client, late)
     checker = Overtaken(service)
     await service._labour(CHECK, checker.check)
     assert checker.seen == [1]
+    # Nobody had asked for these contents, and no present tree used them: they are missing now.
+    assert (await client.get(late.url)).json()["state"] == "incomplete"
     await Anew(service).settle()
     service.clock.advance(DAY + 1)
     await Anew(service).settle()
-    await assert_readable(client, late, half)
+    await assert_readable(client, await keep(service, client, others), others)
 
 
 async def test_a_tree_that_comes_meanwhile_loses_nothing(
@@ -276,3 +283,18 @@ async def test_what_a_damaged_manifest_may_use_is_left_alone(
     done = await anew.compact()
     assert (done.packs, done.damaged) == (0, [Digest.parse(pack_of(ALL.values()).digest)])
     assert await got(client, tree) == KEPT
+
+
+async def test_a_new_pack_belongs_to_its_trees_before_they_are_laid_out_anew(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    tree, anew = await frayed(service, client), Anew(service)
+    path, content = next(iter(KEPT.items()))
+    url = f"/v1/artifacts/{Digest.of(content)}"
+    member = [{"tree": tree.digest, "path": path}]
+    assert (await client.get(url)).json()["member_of"] == member
+    assert (await anew.repacker.compact("default")).packs == 1
+    assert (await client.get(url)).json()["member_of"] == member
+    assert query(service.folder / "data", _IDLE_PACKS) == []
+    await anew.settle()
+    assert (await client.get(url)).json()["member_of"] == member
