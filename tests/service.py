@@ -113,6 +113,7 @@ class Service:
         appender, done = self.appender(), 0
         while count := await appender.round():
             done += count
+        await appender.leave()
         return done
 
     async def read_back(self) -> int:

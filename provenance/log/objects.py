@@ -6,13 +6,14 @@ Nothing that is read here is believed: a checkpoint counts by its signature, til
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from artifacts import layout
 from artifacts.clock import Clock
-from artifacts.errors import CorruptedError, EvidenceError, NotFoundError
+from artifacts.errors import CorruptedError, EvidenceError, InvalidInputError, NotFoundError
 from artifacts.layout import Key
 from artifacts.storage.bounded import read_at_most
 from artifacts.storage.protocol import ObjectStore
@@ -27,14 +28,14 @@ from provenance.log.tiles import (
     WIDTH,
     Tile,
     Tiles,
-    decode_entries,
     edge,
-    encode_entries,
     needed,
+    part_of,
     tile_at,
 )
 
 _AT_ONCE: Final = 16
+Parts: TypeAlias = Mapping[Tile, Sequence[Tile]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +78,7 @@ class LogObjects:
             if tile.is_full:
                 raise
         whole = await read_at_most(self.store, _key(tile.full), MAX_BUNDLE)
-        if tile.level is None:
-            return encode_entries(decode_entries(whole, WIDTH)[: tile.width])
-        return whole[: tile.width * HASH_BYTES]
+        return part_of(whole, tile)
 
     async def tiles(self, names: Iterable[Tile]) -> dict[Tile, bytes]:
         """The contents of tiles, a few read at a time."""
@@ -132,12 +131,25 @@ class LogObjects:
         number = size // WIDTH
         if await self.store.size(_key(Tile(0, number))) is not None:
             return (number + 1) * WIDTH
-        widest = size
-        async for listed in self.store.list(f"{_key(Tile(0, number))}.p/"):
-            last = str(listed.key).rpartition("/")[2]
-            if last.isdecimal() and int(last) < WIDTH:
-                widest = max(widest, number * WIDTH + int(last))
-        return widest
+        return max([size, *(part.end for part in await self.parts_of(Tile(0, number)))])
+
+    async def parts_of(self, tile: Tile) -> list[Tile]:
+        """The tiles that are not full with the number of `tile`."""
+        found = []
+        async for listed in self.store.list(f"{_key(tile.full)}.p/"):
+            with contextlib.suppress(InvalidInputError):  # what somebody else put there is no tile
+                found.append(Tile.parse(str(listed.key).removeprefix("log/tile/")))
+        return sorted(found, key=lambda one: one.width)
+
+    async def all_parts(self) -> Parts:
+        """Every tile that is not full, by the one that it is a part of."""
+        parts: dict[Tile, list[Tile]] = {}
+        async for listed in self.store.list("log/tile/"):
+            with contextlib.suppress(InvalidInputError):  # what somebody else put there is no tile
+                tile = Tile.parse(str(listed.key).removeprefix("log/tile/"))
+                if not tile.is_full:
+                    parts.setdefault(tile.full, []).append(tile)
+        return parts
 
     async def write(self, tiles: Mapping[Tile, bytes]) -> None:
         """Write tiles, and make sure that they are what lies there.
@@ -168,9 +180,8 @@ class LogObjects:
     async def prune(self, tiles: Iterable[Tile]) -> None:
         """Remove the tiles that became those of `tiles` that are full; whoever looks for them finds these."""
         for tile in tiles:
-            if tile.is_full:
-                async for listed in self.store.list(f"{_key(tile)}.p/"):
-                    await self.store.delete(listed.key)
+            for part in await self.parts_of(tile) if tile.is_full else ():
+                await self.store.delete(_key(part))
 
 
 def _key(tile: Tile) -> Key:
