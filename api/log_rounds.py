@@ -12,7 +12,6 @@ import structlog
 from api.metrics import LabourMetrics
 from api.running import log_failed_job, owner_name
 from api.settings import Settings
-from artifacts import layout
 from artifacts.clock import Clock
 from artifacts.db import Database
 from artifacts.errors import CustodyError, EvidenceError
@@ -65,8 +64,7 @@ async def run(log: Appender, metrics: LabourMetrics, stop: asyncio.Event) -> Non
 
 @repeated
 async def _prepare(log: Appender) -> None:
-    # Where api and auditors find the public key; the first one stays.
-    await log.store.put(layout.log_key(), f"{log.signer.key.text}\n".encode())
+    await log.publish_key()
     filled = await log.fill()
     if filled:
         _log.info("log.filled", bundles=filled)

@@ -105,6 +105,10 @@ class Service:
         keys = frozenset({self.signer.public_key})
         return Appender(self.database, self.store, self.clock, key, keys, owner, self._refused)
 
+    async def publish_log_key(self) -> None:
+        """Write the public key of the log, as the signer does when it starts."""
+        await self.appender().publish_key()
+
     def _refused(self, job: Job, error: Exception) -> None:
         self.failures.append((job, error))
 

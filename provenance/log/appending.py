@@ -24,6 +24,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from artifacts import layout
 from artifacts.clock import Clock, to_milliseconds
 from artifacts.db import Database
 from artifacts.errors import CustodyError, EvidenceError, UnavailableError
@@ -69,6 +70,10 @@ class Appender:
     _frontier: Frontier | None = None
     _made: dict[int, bytes] = field(default_factory=dict)
     """Leaves that were made here just now, whose signatures were checked."""
+
+    async def publish_key(self) -> None:
+        """Write the public key of the log where api and auditors find it; the first one stays."""
+        await self.store.put(layout.log_key(), f"{self.signer.key.text}\n".encode())
 
     async def fill(self) -> int:
         """Put on the queue what was signed and never logged; return how many."""
