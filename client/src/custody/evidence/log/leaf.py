@@ -61,6 +61,14 @@ class Leaf:
             )
         )
 
+    @property
+    def keyid(self) -> str:
+        """The fingerprint of the key, or nothing where it is none that signs statements."""
+        try:
+            return PublicKey.of(serialization.load_der_public_key(self.spki)).keyid
+        except (EvidenceError, UnsupportedAlgorithm, ValueError):
+            return ""
+
     @classmethod
     def of(cls, bundle: Bundle, key: PublicKey) -> Leaf:
         """The leaf of what `key` signed; that it did is for the caller to check, or `check`."""

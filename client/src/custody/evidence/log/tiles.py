@@ -188,3 +188,19 @@ def decode_entries(content: bytes, width: int) -> list[bytes]:
     if at != end:
         raise EvidenceError("a tile of entries does not end with its last entry")
     return entries
+
+
+def part_of(content: bytes, part: Tile) -> bytes:
+    """The beginning of a tile as wide as `part`.
+
+    Raises:
+        EvidenceError: `content` is no tile of entries.
+    """
+    if part.level is not None:
+        return content[: part.width * HASH_BYTES]
+    at = 0
+    for _ in range(part.width):
+        if at + 2 > len(content):
+            raise EvidenceError("a tile of entries ends too early")
+        at += 2 + (content[at] << 8 | content[at + 1])
+    return content[:at]
