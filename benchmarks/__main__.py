@@ -18,6 +18,7 @@ NAMES = (
     "wrap",
     "records",
     "reindexing",
+    "log",
     "checkout",
     "packing",
     "transfer",

@@ -114,22 +114,17 @@ def _audit(args: argparse.Namespace) -> int:
 
 async def _audited(settings: Settings, args: argparse.Namespace) -> Audit:
     from api import wiring
-    from artifacts.queries import log_leaves
     from provenance.log.auditing import Auditor
     from provenance.log.objects import LogObjects
+    from provenance.log.rows import IndexRows
 
     key = _key(settings, args.key)
     kept = [_kept(path, key) for path in args.since]
     database, progress = wiring.open_database(settings), Progress(quiet=args.json)
-
-    async def rows(begin: int, end: int) -> list[tuple[int, bytes]]:
-        async with database.reading() as connection:
-            return await log_leaves.hashes(connection, begin, end)
-
     auditor = Auditor(
         LogObjects(wiring.open_store(settings)),
         key,
-        None if args.no_index else rows,
+        None if args.no_index else IndexRows(database),
         kept,
         signatures=args.signatures,
         reached=lambda leaves: progress("leaves", leaves),

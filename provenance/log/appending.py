@@ -3,11 +3,11 @@
 The order, of which any step may be the last before a crash:
 
 1. Lead: of several signers one adds. A row says which, and until when.
-2. Take what is on the queue, read the *bundles*, and make leaves of those that our keys signed
+2. Read the newest published checkpoint (`standing.py`). Nothing is numbered, and nothing signed,
+   by an index that does not go on from it: one that was restored, or that is of another log.
+3. Take what is on the queue, read the *bundles*, and make leaves of those that our keys signed
    (`gathering.py`). No row is trusted.
-3. Number them, one after the other, in one transaction. From here on the order is decided.
-4. Read the newest published checkpoint (`standing.py`). Nothing is signed that is smaller, or
-   that does not begin with all of it: that is an index that was restored, or another log.
+4. Number them, one after the other, in one transaction. From here on the order is decided.
 5. Write tiles. What lies there already must be the same.
 6. Say in the row what is about to be signed. It never gets smaller, and whoever comes back
    after a crash signs that or more.
@@ -67,9 +67,10 @@ class Appender:
     owner: str
     refused: Callable[[Job, CustodyError], None] = _unheard
     """Told of jobs that come to nothing."""
-    _frontier: Frontier | None = None
-    _made: dict[int, bytes] = field(default_factory=dict)
-    """Leaves that were made here just now, whose signatures were checked."""
+    _frontier: Frontier = field(default_factory=Frontier)
+    """The log as it was published last."""
+    _made: dict[int, Numbered] = field(default_factory=dict)
+    """Leaves that were numbered here just now, whose signatures were checked."""
 
     async def publish_key(self) -> None:
         """Write the public key of the log where api and auditors find it; the first one stays."""
@@ -87,6 +88,7 @@ class Appender:
             EvidenceError: nothing may be added to the log; the message says why.
         """
         if await self._lead():
+            await self._confirm()
             await self._publish()
 
     async def round(self) -> int:
@@ -100,19 +102,29 @@ class Appender:
                 return 0
         if not await self._lead():  # 1
             return 0
+        await self._confirm()  # 2
         async with self.database.writing() as connection:
             jobs = await queue.take(
                 connection, LOG, owner=self.owner, now=self._now, lease_ms=LEASE_MS, limit=AT_ONCE
             )
         gatherer = Gatherer(self.database, self.store, self.clock, self.keys)
-        gathered = await gatherer.gather(jobs)  # 2
+        gathered = await gatherer.gather(jobs)  # 3
         await gatherer.give_back(gathered)
         for job, error in gathered.refused:
             self.refused(job, error)
-        await self._number([leaf for _, leaf in gathered.leaves])  # 3
-        await self._publish()
+        await self.add([leaf for _, leaf in gathered.leaves])
         await self._end(gathered.leaves)
         return len(jobs)
+
+    async def add(self, leaves: Sequence[Numbered]) -> None:
+        """Number leaves whose signatures were checked, as `Gatherer` does, and publish them.
+
+        Raises:
+            EvidenceError: nothing may be added to the log; the message says why.
+            UnavailableError: another signer adds to it.
+        """
+        await self._number(leaves)  # 4
+        await self._publish()
 
     async def leave(self) -> None:
         """Let another signer go on at once."""
@@ -142,7 +154,13 @@ class Appender:
         if not await log_leaves.leads(connection, self._origin, self.owner):
             raise UnavailableError("another signer adds to the log by now")
 
-    # 3: numbers
+    # 2: what is published
+
+    async def _confirm(self) -> None:
+        standing = Standing(self.database, self._objects, self.clock, self.signer)
+        self._frontier = await standing.confirmed(self._frontier)
+
+    # 4: numbers
 
     async def _number(self, made: Sequence[Numbered]) -> None:
         async with self.database.writing() as connection:
@@ -152,20 +170,18 @@ class Appender:
             first = await log_leaves.size(connection)
             leaves = [replace(one, number=number) for number, one in enumerate(new.values(), first)]
             await log_leaves.add(connection, leaves)
-        self._made = {one.number: one.leaf for one in leaves if one.leaf is not None}
+        self._made = {one.number: one for one in leaves}
 
-    # 4 to 7: from numbers to a checkpoint
+    # 5 to 7: from numbers to a checkpoint
 
     async def _publish(self) -> None:
-        """Publish all that is numbered; where nothing new is, only make sure that it may be added to."""
+        """Publish all that is numbered."""
         while await self._publish_some() == _MOST:
             pass
 
     async def _publish_some(self) -> int:
-        standing = Standing(self.database, self._objects, self.clock, self.signer)
-        frontier = self._frontier = await standing.confirmed(self._frontier)  # 4
-        async with self.database.reading() as connection:
-            leaves = await log_leaves.between(connection, frontier.size, frontier.size + _MOST)
+        frontier = self._frontier
+        leaves = await self._waiting(frontier.size)
         if not leaves:
             return 0
         grown = frontier.copy()
@@ -180,9 +196,16 @@ class Appender:
             late = await log_leaves.head(connection, self._origin) != Head(grown.size, grown.root)
         if late:
             # Whoever was too slow to lead may just have written over a newer checkpoint.
-            await standing.confirmed(None)
+            await self._confirm()
         await self._objects.prune(tiles)
         return len(leaves)
+
+    async def _waiting(self, size: int) -> Sequence[Numbered]:
+        """The leaves that follow those that are published, as many as one checkpoint adds."""
+        if self._made and next(iter(self._made)) == size:
+            return list(self._made.values())[:_MOST]  # nobody else may add, so these are all
+        async with self.database.reading() as connection:
+            return await log_leaves.between(connection, size, size + _MOST)
 
     async def _decide(self, head: Head) -> None:
         async with self.database.writing() as connection:
@@ -198,7 +221,7 @@ class Appender:
         """
         if row.number != number or row.leaf is None or leaf_hash(row.leaf) != row.hash:
             raise EvidenceError("a row of the log is damaged", hint=HINT, number=number)
-        if self._made.get(number) != row.leaf:
+        if self._made.get(number) != row:
             leaf = Leaf.parse(row.leaf)
             if leaf.spki not in {key.spki for key in self.keys}:
                 raise EvidenceError("a row of the log is of what no key of ours signed", number=number)

@@ -12,9 +12,9 @@ Where a leaf stands in three places, the two that agree tell which one was chang
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Final, Protocol
 
 from artifacts.errors import CorruptedError, EvidenceError, NotFoundError
 from provenance.log.checkpoint import Checkpoint
@@ -25,8 +25,17 @@ from provenance.log.notes import NoteKey
 from provenance.log.objects import LogObjects, Parts
 from provenance.log.tiles import WIDTH, Tile, decode_entries, part_of, split, tile_at
 
-Rows: TypeAlias = Callable[[int, int], Awaitable[list[tuple[int, bytes]]]]
-"""The leaves of the index between two numbers: number and hash, in order."""
+
+class Rows(Protocol):
+    """The leaves in the index."""
+
+    async def together(self, begin: int, end: int) -> bytes:
+        """The hashes of the leaves between two numbers, one after the other."""
+
+    async def each(self, begin: int, end: int) -> list[tuple[int, bytes]]:
+        """As `together`, each with its number."""
+
+
 _TILES_AT_ONCE: Final = 16
 MAX_FINDINGS: Final = 1000
 """Named one by one; more are counted."""
@@ -60,6 +69,14 @@ class Audit:
         self.found += 1
         if len(self.findings) < MAX_FINDINGS:
             self.findings.append(Finding(place, reason))
+
+
+@dataclass(slots=True)
+class _Read:
+    """Entries, and the tiles that they stand in."""
+
+    entries: list[bytes] = field(default_factory=list)
+    tiles: dict[Tile, bytes] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -99,16 +116,19 @@ class Auditor:
         parts = await self.objects.all_parts()
         while frontier.size < checkpoint.size:
             end = min(frontier.size + _TILES_AT_ONCE * WIDTH, checkpoint.size)
-            entries = await self._entries(audit, frontier.size, end, checkpoint.size)
-            if entries is None:
+            read, rows = await asyncio.gather(
+                self._entries(audit, frontier.size, end, checkpoint.size), self._rows(frontier.size, end)
+            )
+            if read is None:
                 return
-            hashes = leaf_hashes(entries)
-            await self._compare_rows(audit, frontier.size, hashes)  # 3
+            hashes = leaf_hashes(read.entries)
+            if self.rows is not None and rows != b"".join(hashes):  # 3
+                _compare_rows(audit, frontier.size, hashes, dict(await self.rows.each(frontier.size, end)))
             while waiting and waiting[0].size <= end:  # 4
-                _compare_kept(audit, frontier, entries, waiting.pop(0))
-            tiles = frontier.grow(entries)
+                _compare_kept(audit, frontier, hashes, waiting.pop(0))
+            tiles = frontier.extend(hashes)
             await self._compare_tiles(audit, tiles, checkpoint.size)  # 2
-            await self._compare_parts(audit, tiles, parts)
+            await self._compare_parts(audit, read.tiles | tiles, parts)
             audit.leaves = frontier.size
             self.reached(frontier.size)
         if frontier.root != checkpoint.root:  # 5
@@ -122,27 +142,24 @@ class Auditor:
         begun = [one for one in self.kept if one.size <= checkpoint.size]
         return sorted(begun, key=lambda one: one.size)
 
-    async def _entries(self, audit: Audit, begin: int, end: int, size: int) -> list[bytes] | None:
+    async def _entries(self, audit: Audit, begin: int, end: int, size: int) -> _Read | None:
         """The entries from `begin`, where a tile begins, to before `end`; None where they cannot be read."""
-        entries: list[bytes] = []
+        read = _Read()
         names = [tile_at(None, number, size=size) for number in range(begin // WIDTH, -(-end // WIDTH))]
         for tile, content in zip(names, await self._lying(names), strict=True):
             try:
-                entries += decode_entries(_there(content), tile.width)
+                read.tiles[tile] = _there(content)
+                read.entries += decode_entries(read.tiles[tile], tile.width)
             except (NotFoundError, CorruptedError, EvidenceError) as error:
                 audit.find(f"tile {tile.path}", error.message)
                 return None
         if self.signatures:
-            _check_leaves(audit, begin, entries)
-        return entries
+            _check_leaves(audit, begin, read.entries)
+        return read
 
     async def _compare_tiles(self, audit: Audit, tiles: dict[Tile, bytes], size: int) -> None:
         """Those of `tiles` that the log has now; what was a part of them on the way is no more."""
-        names = [
-            tile
-            for tile in tiles
-            if tile.level is not None and tile == tile_at(tile.level, tile.number, size=size)
-        ]
+        names = [tile for tile in tiles if tile == tile_at(tile.level, tile.number, size=size)]
         for tile, content in zip(names, await self._lying(names), strict=True):
             try:
                 _tell_apart(audit, tile, tiles[tile], _there(content))
@@ -166,23 +183,22 @@ class Auditor:
             found += await asyncio.gather(*some, return_exceptions=True)
         return found
 
-    async def _compare_rows(self, audit: Audit, begin: int, hashes: list[bytes]) -> None:
-        if self.rows is None:
-            return
-        found = await self.rows(begin, begin + len(hashes))
-        if [one for _, one in found] == hashes:
-            return
-        known = dict(found)
-        for number, hashed in enumerate(hashes, begin):
-            if known.get(number) is None:
-                audit.find(f"row {number}", "it is missing in the index")
-            elif known[number] != hashed:
-                audit.find(f"row {number}", "the index has another leaf than the entry of that number")
+    async def _rows(self, begin: int, end: int) -> bytes | None:
+        return None if self.rows is None else await self.rows.together(begin, end)
 
 
-def _compare_kept(audit: Audit, frontier: Frontier, entries: list[bytes], kept: Checkpoint) -> None:
+def _compare_rows(audit: Audit, begin: int, hashes: list[bytes], known: dict[int, bytes]) -> None:
+    """Name the rows that are not those of the entries."""
+    for number, hashed in enumerate(hashes, begin):
+        if known.get(number) is None:
+            audit.find(f"row {number}", "it is missing in the index")
+        elif known[number] != hashed:
+            audit.find(f"row {number}", "the index has another leaf than the entry of that number")
+
+
+def _compare_kept(audit: Audit, frontier: Frontier, hashes: list[bytes], kept: Checkpoint) -> None:
     then = frontier.copy()
-    then.grow(entries[: kept.size - frontier.size])
+    then.extend(hashes[: kept.size - frontier.size])
     if then.root != kept.root:
         audit.find(
             "checkpoint", f"the log does not begin with what a checkpoint of {kept.size} leaves told of"

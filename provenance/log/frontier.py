@@ -49,8 +49,13 @@ class Frontier:
         held = self.entries + list(entries)
         tiles = _cut(None, self.size // WIDTH, held, encode_entries)
         self.entries = held[len(held) // WIDTH * WIDTH :]
-        hashes, number, level = leaf_hashes(entries), self.size, 0
-        self.size += len(entries)
+        return tiles | self.extend(leaf_hashes(entries))
+
+    def extend(self, hashes: list[bytes]) -> dict[Tile, bytes]:
+        """Add leaves by their hashes alone, and return the tiles of hashes; of entries nothing is known then."""
+        tiles: dict[Tile, bytes] = {}
+        number, level = self.size, 0
+        self.size += len(hashes)
         while hashes:
             if level == len(self.levels):
                 self.levels.append([])

@@ -40,7 +40,7 @@ class Standing:
     clock: Clock
     signer: NoteSigner
 
-    async def confirmed(self, held: Frontier | None) -> Frontier:
+    async def confirmed(self, held: Frontier) -> Frontier:
         """The right edge of the log, from which it may be added to.
 
         Args:
@@ -59,7 +59,7 @@ class Standing:
             await self._check_reach(0, size)
             return Frontier()
         decided = Checkpoint(self.signer.key.name, head.size, head.root)
-        if held is None or (held.size, held.root) != (head.size, head.root):
+        if (held.size, held.root) != (head.size, head.root):
             held = await self.objects.frontier(decided)  # 2
             await self._check_rows(decided, size)  # 3
         if published != decided:
@@ -72,7 +72,8 @@ class Standing:
         except (EvidenceError, CorruptedError) as error:
             raise EvidenceError(
                 "the published checkpoint is none that the key of this log signed",
-                hint="if log/checkpoint is damaged, remove it: it is written again. If not, bring back the key",
+                hint="bring back the key of the log, and its name (CUSTODY_LOG_ORIGIN); "
+                "if only log/checkpoint is damaged, remove it: it is written again",
                 reason=error.message,
             ) from error
 

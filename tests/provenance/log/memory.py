@@ -60,9 +60,12 @@ class MemoryLog:
     def objects(self) -> LogObjects:
         return LogObjects(cast("ObjectStore", self.store))
 
-    async def between(self, begin: int, end: int) -> list[tuple[int, bytes]]:
+    async def together(self, begin: int, end: int) -> bytes:
+        return b"".join(hashed for _, hashed in await self.each(begin, end))
+
+    async def each(self, begin: int, end: int) -> list[tuple[int, bytes]]:
         return sorted(row for row in self.rows if begin <= row[0] < end)
 
     async def audit(self, *, kept: Sequence[Checkpoint] = (), signatures: bool = False) -> Audit:
-        auditor = Auditor(self.objects, SIGNER.key, self.between, kept, signatures=signatures)
+        auditor = Auditor(self.objects, SIGNER.key, self, kept, signatures=signatures)
         return await auditor.run()
