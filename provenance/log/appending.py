@@ -18,6 +18,7 @@ Ed25519 signs the same text in the same way, so a step that is repeated writes t
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -197,7 +198,8 @@ class Appender:
         if late:
             # Whoever was too slow to lead may just have written over a newer checkpoint.
             await self._confirm()
-        await self._objects.prune(tiles)
+        with contextlib.suppress(UnavailableError):  # what is left is in nobody's way
+            await self._objects.prune(tiles)
         return len(leaves)
 
     async def _waiting(self, size: int) -> Sequence[Numbered]:

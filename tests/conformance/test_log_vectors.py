@@ -113,7 +113,7 @@ def test_the_leaf_of_a_bundle_is_the_entry_that_sigstore_js_takes(side: Any) -> 
     assert side.leaf.Leaf.parse(body) == own
 
     [log] = load("generated/managed-key-with-log/trusted_root.json")["tlogs"]
-    raw = load_der_public_key(_raw(log["publicKey"]["rawBytes"])).public_bytes_raw()  # type: ignore[union-attr]  # Ed25519
+    raw = load_der_public_key(_raw(log["publicKey"]["rawBytes"])).public_bytes_raw()  # type: ignore[union-attr]  # the key of this log is an Ed25519 key
     proof = entry["inclusionProof"]
     key = side.notes.NoteKey("127.0.0.1:39091", raw)
     found = side.checkpoint.Checkpoint.verified(proof["checkpoint"]["envelope"].encode(), key)
