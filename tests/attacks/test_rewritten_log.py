@@ -19,6 +19,7 @@ from artifacts.queries import log_leaves
 from provenance.log.auditing import Auditor
 from provenance.log.checkpoint import Checkpoint
 from provenance.log.objects import LogObjects
+from provenance.reindex import log
 from tests.attacks.remains import change, query
 from tests.provenance.log.test_appending import empty_queue, published, some_built
 from tests.reindex.corpus import believing, reindex
@@ -135,15 +136,14 @@ async def test_reindex_mends_an_older_index_and_the_log_goes_on(service: Service
 
 
 async def test_reindex_numbers_leaves_whose_bundle_is_lost_and_believes_no_damaged_log(
-    service: Service,
+    service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(log, "_AT_ONCE", 2)
     await some_built(service, 3)
     await service.log()
     folder = service.folder / "data" / "objects"
     key = service.appender().signer.key
     next((folder / "attestations" / "sha256").glob("*.json")).unlink()
-    change(service.folder / "data", "DELETE FROM attestation_subject WHERE project <> ?", "")
-    change(service.folder / "data", "DELETE FROM attestation WHERE project <> ?", "")
     report = await reindex(service, believed=believing(service, log_key=key))
     assert (report.counts["leaves"], report.counts["leaves of no known bundle"]) == (3, 1)
     await service.appender().resume()

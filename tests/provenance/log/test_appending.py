@@ -19,10 +19,12 @@ from artifacts.queries.log_leaves import LOG, Head
 from provenance.bundle import Bundle
 from provenance.log import appending, gathering
 from provenance.log.appending import Appender
+from provenance.log.auditing import Auditor
 from provenance.log.checkpoint import Checkpoint
 from provenance.log.leaf import Leaf
 from provenance.log.merkle import leaf_hash
 from provenance.log.objects import LogObjects
+from provenance.log.rows import IndexRows
 from provenance.log.tiles import Tile, decode_entries, tile_at
 from provenance.signers.local import LocalSigner
 from provenance.signing import sealed
@@ -190,7 +192,9 @@ async def test_a_job_that_names_no_bundle_ends(service: Service, topic: str) -> 
     await service.log()
     async with service.database.writing() as connection:
         await queue.enqueue(connection, [(DEFAULT, LOG, topic)], available_at=0)
-    await service.log()
+    quiet = service.appender()
+    quiet.refused = appending._unheard
+    await quiet.round()
     assert (await published(service)).checkpoint.size == 1
 
 
@@ -390,3 +394,15 @@ async def test_a_full_tile_stands_for_the_parts_of_it_that_are_gone(service: Ser
         assert await log_leaves.number_of(connection, "other", signed[7]) is None
     assert gathering.UNNUMBERED < 0
     assert Key("log/checkpoint") == layout.log_checkpoint()
+
+
+async def test_an_audit_of_the_index_finds_a_row_that_was_changed(service: Service) -> None:
+    await some_built(service, 3)
+    await service.log()
+    rows, key = IndexRows(service.database), service.appender().signer.key
+    assert (await Auditor(LogObjects(service.store), key, rows).run()).clean
+    assert await rows.together(0, 3) == b"".join(hashed for _, hashed in await rows.each(0, 3))
+    assert await rows.together(3, 9) == b""
+    change(service.folder / "data", "UPDATE log_leaf SET hash = ? WHERE number = 1", bytes(32))
+    audit = await Auditor(LogObjects(service.store), key, rows).run()
+    assert [finding.place for finding in audit.findings] == ["row 1"]

@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from artifacts import layout
-from artifacts.errors import EvidenceError
+from artifacts.errors import EvidenceError, UnavailableError
 from provenance.log.checkpoint import Checkpoint
 from provenance.log.notes import NoteSigner
 from provenance.log.objects import LogObjects
@@ -94,7 +94,7 @@ async def test_tiles_that_are_damaged_or_gone_stop_the_log(service: Service) -> 
 
 async def test_a_tile_that_lies_there_already_and_is_another_stops_the_log(service: Service) -> None:
     await some_built(service, 1)
-    put(service, str(layout.log_tile(Tile(0, 0, 1).path)), bytes(32))
+    put(service, str(layout.log_tile(Tile(None, 0, 1).path)), bytes(32))
     appender = service.appender()
     with pytest.raises(EvidenceError, match="another tile"):
         await appender.round()
@@ -130,3 +130,22 @@ async def test_a_row_that_tells_of_less_than_was_published_stops_the_log(service
     assert "older than the published log" in await refused(service)
     change(service.folder / "data", "UPDATE log_head SET size = 0, root = ?", None)
     assert "older than the published log" in await refused(service)
+
+
+async def test_a_row_that_tells_of_another_root_stops_the_log(service: Service) -> None:
+    await some_built(service, 3)
+    await service.log()
+    change(service.folder / "data", "UPDATE log_head SET root = ?", bytes(32))
+    assert "do not lead to the root" in await refused(service)
+
+
+async def test_a_signer_that_may_remove_nothing_logs_all_the_same(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def denied(self: LogObjects, tiles: object) -> None:
+        raise UnavailableError("the object store refuses the service")
+
+    monkeypatch.setattr(LogObjects, "prune", denied)
+    await some_built(service, 1)
+    assert await service.log() == 1
+    assert (await published(service)).checkpoint.size == 1

@@ -18,6 +18,7 @@ from provenance.log.tiles import (
     edge,
     encode_entries,
     grown,
+    part_of,
     split,
     tile_at,
 )
@@ -145,3 +146,11 @@ def test_a_tile_of_another_width_is_refused() -> None:
         Tiles(4, {Tile(0, 0, 4): content}).hash_of(0, 0)
     with pytest.raises(InvalidInputError):
         tile_at(0, 1, size=4)
+
+
+def test_a_part_of_a_tile_is_its_beginning() -> None:
+    entries, hashes = encode_entries(numbered(5)), b"".join(leaf_hashes(numbered(5)))
+    assert part_of(entries, Tile(None, 0, 3)) == encode_entries(numbered(3))
+    assert part_of(hashes, Tile(0, 0, 3)) == hashes[:96]
+    with pytest.raises(EvidenceError):
+        part_of(entries, Tile(None, 0, 6))
