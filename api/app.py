@@ -19,6 +19,7 @@ from api.routes import (
     attestations,
     blobs,
     health,
+    log,
     pages,
     products,
     records,
@@ -42,6 +43,7 @@ _ROUTERS = (
     artifacts.router,
     artifacts.hot_router,
     attestations.router,
+    log.router,
     health.router,
     pages.router,
 )

@@ -174,6 +174,11 @@ class LabourMetrics(Metrics):
 
         return counted
 
+    def counted(self, kind: str, jobs: int, *, seconds: float) -> None:
+        """Count jobs that were done together."""
+        self._jobs.labels(kind, "done").inc(jobs)
+        self._labour.labels(kind).observe(seconds)
+
     def collected(self, found: Collected) -> None:
         """Count what a collection lets go, of all projects together."""
         for (_, kind, reason), count in found.things.items():

@@ -25,6 +25,7 @@ _DATABASES = {
     "sqlite+aiosqlite": "sqlite+aiosqlite",
 }
 """How a URL may begin, and the driver that follows."""
+_ORIGIN = re.compile(r"[A-Za-z0-9._~:/-]{1,200}")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -198,6 +199,13 @@ class Settings(BaseSettings):
             "custody-server collect.",
         ),
     ] = 3600
+    log_origin: Annotated[
+        str | None,
+        Field(
+            description="Name of the log of everything that was signed, for ever; by default the host name of "
+            "the public URL."
+        ),
+    ] = None
     log_level: Annotated[str, Field(description="debug, info, warning or error.")] = "info"
 
     @field_validator("data")
@@ -274,6 +282,13 @@ class Settings(BaseSettings):
             raise ValueError("second_s3_access_key and second_s3_secret_key are set together")
         return self
 
+    @field_validator("log_origin")
+    @classmethod
+    def _log_origin_is_one_word(cls, value: str | None) -> str | None:
+        if value is not None and not _ORIGIN.fullmatch(value):
+            raise ValueError("write it as a host name, with a path where you like, and without a scheme")
+        return value
+
     @field_validator("log_level")
     @classmethod
     def _log_level_is_known(cls, value: str) -> str:
@@ -326,6 +341,16 @@ class Settings(BaseSettings):
     def key_file(self) -> Path:
         """The signing key; only the signer process opens its folder."""
         return self.data / "keys" / "local-v1.pem"
+
+    @property
+    def log_key_file(self) -> Path:
+        """The key that signs checkpoints of the log; it signs nothing else."""
+        return self.data / "keys" / "log-v1.pem"
+
+    @property
+    def origin(self) -> str:
+        """The name of the log."""
+        return self.log_origin or urlsplit(self.url).hostname or "localhost"
 
     @property
     def seal_key(self) -> Path:

@@ -102,6 +102,21 @@ def hold(name: EventName) -> Key:
     return Key(f"control/holds/{name.project}/{name.digest.hex}/{name.event}.json")
 
 
+def log_checkpoint() -> Key:
+    """The newest checkpoint of the log; the only object that is written over as a rule."""
+    return Key("log/checkpoint")
+
+
+def log_tile(path: str) -> Key:
+    """The tile of the log with that name, as C2SP tlog-tiles spells it."""
+    return Key(f"log/tile/{path}")
+
+
+def log_key() -> Key:
+    """The public key of the log, as one word."""
+    return Key("log/key")
+
+
 def staging(ulid: str) -> Key:
     """An upload under way."""
     return Key(f"{STAGING}/{checked_ulid(ulid)}")

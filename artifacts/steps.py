@@ -21,12 +21,13 @@ class Outcome(StrEnum):
 
 
 class StepState(StrEnum):
-    """How far the evidence of a step has come."""
+    """How far the evidence of a step has come; `logged` stands in the ledger alone, the step stays `signed`."""
 
     OPEN = "open"
     SEALING = "sealing"
     SEALED = "sealed"
     SIGNED = "signed"
+    LOGGED = "logged"
     REFUSED = "refused"
 
 

@@ -20,6 +20,7 @@ NAMES = (
     "replicas",
     "growth",
     "reindexing",
+    "log",
     "checkout",
     "packing",
     "transfer",

@@ -48,7 +48,10 @@ WRITES: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
             "attestation_subject": "INSERT",
             "step": "UPDATE",
             "step_ledger": "INSERT, UPDATE",
-            "queue": "UPDATE, DELETE",
+            # INSERT, because what is signed is to be logged.
+            "queue": "INSERT, UPDATE, DELETE",
+            "log_leaf": "INSERT, UPDATE",
+            "log_head": "INSERT, UPDATE",
             # That a removal or a hold is signed by now; what it says is the worker's and the operator's.
             "tombstone": "UPDATE",
             "hold_event": "UPDATE",

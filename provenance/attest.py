@@ -31,6 +31,7 @@ from artifacts.digest import Digest
 from artifacts.errors import CorruptedError, EvidenceError, InvalidInputError, NotFoundError, UnavailableError
 from artifacts.queries import attestations, queue, sealing, steps, trees, unfiled, uploads
 from artifacts.queries.attestations import AttestationRow
+from artifacts.queries.log_leaves import LOG
 from artifacts.queries.queue import Job
 from artifacts.record_codec import decode
 from artifacts.records import Record
@@ -203,7 +204,8 @@ class Attester:
             if bundle != fresh:
                 self._check_own(digest, bundle)
             await self._store.put(layout.attestation(digest), bundle)
-        await self._settle(job)
+        # Where nothing was decided for, what stands was settled before, and is on its way to the log.
+        await self._settle(job, signed=None if decided is None else decided[0])
 
     def _check_own(self, digest: Digest, bundle: bytes) -> None:
         """No row is trusted, this one neither: only what this key signed is published."""
@@ -227,10 +229,14 @@ class Attester:
         async with self._database.writing() as connection:
             await queue.complete(connection, job)
 
-    async def _settle(self, job: Job) -> None:
+    async def _settle(self, job: Job, *, signed: Digest | None) -> None:
         async with self._database.writing() as connection:
             if await queue.complete(connection, job):
                 await self._enter(connection, job, StepState.SIGNED)
+                if signed is not None:
+                    topic = str(layout.attestation(signed))
+                    now = to_milliseconds(self._clock.now())
+                    await queue.enqueue(connection, [(job.project, LOG, topic)], available_at=now)
 
     async def _enter(
         self, connection: AsyncConnection, job: Job, state: StepState, *, reason: str | None = None

@@ -28,6 +28,7 @@ from artifacts.layout import Key
 from artifacts.queries import decisions, queue, trees
 from artifacts.queries import receipts as receipt_queries
 from artifacts.queries.decisions import Found
+from artifacts.queries.log_leaves import LOG
 from artifacts.queries.queue import Job
 from artifacts.storage.protocol import ObjectStore
 from provenance import control
@@ -96,6 +97,11 @@ class ControlAttester:
         async with self.database.writing() as connection:
             if await queue.complete(connection, job):
                 await decisions.attested(connection, decision.name, Digest.of(bundle))
+                await queue.enqueue(
+                    connection,
+                    [(job.project, LOG, str(key_of(decision.name)))],
+                    available_at=to_milliseconds(self.clock.now()),
+                )
 
     async def _keep(self, key: Key, bundle: bytes) -> None:
         await self.store.put(key, bundle)

@@ -38,6 +38,8 @@ from artifacts.upkeep import Upkeep
 from artifacts.uploads import JOIN, Joiner
 from provenance.attest import Attester
 from provenance.attest_control import ControlAttester
+from provenance.log.appending import Appender
+from provenance.signers import log_key
 from provenance.signers.local import LocalSigner
 
 PUBLIC_URL = "http://custody.test"
@@ -96,6 +98,27 @@ class Service:
         """Let the signer take the removals and holds that are on its queue."""
         attester = ControlAttester(self.database, self.store, self.clock, self.signer, PUBLIC_URL)
         return await self._labour(CONTROL, attester.attest)
+
+    def appender(self, owner: str = "test") -> Appender:
+        """A signer's log."""
+        key = log_key.open_or_create(self.folder / "keys" / "log.pem", origin="custody.test")
+        keys = frozenset({self.signer.public_key})
+        return Appender(self.database, self.store, self.clock, key, keys, owner, self._refused)
+
+    async def publish_log_key(self) -> None:
+        """Write the public key of the log, as the signer does when it starts."""
+        await self.appender().publish_key()
+
+    def _refused(self, job: Job, error: Exception) -> None:
+        self.failures.append((job, error))
+
+    async def log(self) -> int:
+        """Let the signer log what is on its queue."""
+        appender, done = self.appender(), 0
+        while count := await appender.round():
+            done += count
+        await appender.leave()
+        return done
 
     async def read_back(self) -> int:
         """Let the worker take what is on its queue."""

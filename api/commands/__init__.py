@@ -29,6 +29,7 @@ _COMMANDS: Final = (
     "purge",
     "tokens",
     "hold",
+    "log",
     "completion",
 )
 _EPILOG: Final = """\

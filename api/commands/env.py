@@ -20,7 +20,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     """Add the command."""
     command = commands.add_parser(
         "env",
-        help="print CUSTODY_URL, CUSTODY_TOKEN and CUSTODY_PIN for a shell",
+        help="print CUSTODY_URL, CUSTODY_TOKEN, CUSTODY_PIN and CUSTODY_LOG_KEY for a shell",
         description='Print what a client needs, for eval "$(custody-server env --data DIR)"',
     )
     add_folder(command)
@@ -36,7 +36,12 @@ def run(args: argparse.Namespace) -> int:
         print(f"custody-server: nothing has been served from {settings.data} yet", file=sys.stderr)
         print(f"hint: custody-server serve --data {settings.data}", file=sys.stderr)
         return 3
-    variables = {"CUSTODY_URL": url, "CUSTODY_TOKEN": _token(settings), "CUSTODY_PIN": pin}
+    variables = {
+        "CUSTODY_URL": url,
+        "CUSTODY_TOKEN": _token(settings),
+        "CUSTODY_PIN": pin,
+        "CUSTODY_LOG_KEY": _log_key(settings),
+    }
     known = {name: value for name, value in variables.items() if value is not None}
     if args.json:
         print(json.dumps(known))
@@ -60,6 +65,21 @@ def _token(settings: Settings) -> str | None:
         return settings.token_file.read_text().strip()
     except FileNotFoundError:
         return None
+
+
+def _log_key(settings: Settings) -> str | None:
+    """The public key of the log, by its private one: a bucket is not believed."""
+    from provenance.signers import log_key
+
+    try:
+        return log_key.open_key(settings.log_key_file, origin=_origin(settings)).key.text
+    except FileNotFoundError:
+        return None
+
+
+def _origin(settings: Settings) -> str:
+    """The name of the log; where none is set, by the address under which `serve` was reached last."""
+    return settings.model_copy(update={"public_url": _url(settings)}).origin
 
 
 async def _pin(settings: Settings) -> str | None:

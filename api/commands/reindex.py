@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from api.settings import Settings
     from artifacts.storage.protocol import ObjectStore
     from provenance.keys import PublicKey
+    from provenance.log.notes import NoteKey
     from provenance.reindex.report import Report
 
 _SHOWN: Final = 20
@@ -115,7 +116,9 @@ async def _fill(
     await migrate(settings)
     lost = settings.seal_key_file is None and not settings.seal_key.exists()
     seal = None if lost else wiring.open_seal(settings)
-    believing = Believing(keys, settings.url + BUILDER, seal, unsealed=args.accept_unsealed)
+    believing = Believing(
+        keys, settings.url + BUILDER, seal, unsealed=args.accept_unsealed, log_key=_log_key(settings)
+    )
     database = wiring.open_database(settings)
     progress = Progress(quiet=args.json)
     try:
@@ -153,6 +156,15 @@ def _keys(settings: Settings, given: list[PublicKey]) -> frozenset[PublicKey]:
             hint="restore the folder of keys, or name the public key with --trust-key",
         )
     return frozenset(keys)
+
+
+def _log_key(settings: Settings) -> NoteKey | None:
+    from provenance.signers import log_key
+
+    try:
+        return log_key.open_key(settings.log_key_file, origin=settings.origin).key
+    except FileNotFoundError:
+        return None
 
 
 def _members(report: Report) -> dict[str, Any]:  # Any: JSON

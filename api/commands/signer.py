@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _sign(settings: Settings, *, supervised: bool) -> None:
-    from api import metrics_listener, wiring
+    from api import log_rounds, metrics_listener, wiring
     from api.measured_store import MeasuredStore
     from api.metrics import LabourMetrics
     from api.running import Crew
@@ -64,12 +64,17 @@ async def _sign(settings: Settings, *, supervised: bool) -> None:
     attester = Attester(database, store, clock, signer=signer, public_url=settings.url)
     deciding = ControlAttester(database, store, clock, signer, settings.url)
 
+    log = log_rounds.of(settings, database, store, clock, signer.public_key)
     crew = Crew(database, clock, metrics, stop)
     try:
         async with metrics_listener.shown(metrics, settings.metrics_listen):
             # A restored index knows too little to be signed with.
             await Ahead(database, store, signer.public_key, _seal(settings)).check(now=clock.now())
-            await asyncio.gather(crew.labour(SIGN, attester.attest), crew.labour(CONTROL, deciding.attest))
+            await asyncio.gather(
+                crew.labour(SIGN, attester.attest),
+                crew.labour(CONTROL, deciding.attest),
+                log_rounds.run(log, metrics, stop),
+            )
     finally:
         await database.close()
 

@@ -162,7 +162,7 @@ class Backlog:
     """When the step finished that waits longest to be signed."""
 
 
-_KINDS: Final = ("sign", "hash", "check", "join")
+_KINDS: Final = ("sign", "log", "hash", "check", "join")
 """Shown also while nothing of them waits."""
 
 

@@ -54,7 +54,11 @@ RIGHTS: Final[Mapping[str, Rights]] = MappingProxyType(
                 "projects/*/layouts/*",
             ),
         ),
-        "signer": Rights(writes=("attestations/*", "control/*", "projects/*/refusals/*")),
+        "signer": Rights(
+            writes=("attestations/*", "control/*", "log/*", "projects/*/refusals/*"),
+            # Tiles that were not full, once the full one is there.
+            removes=("log/tile/*",),
+        ),
     }
 )
 _WRITE: Final = (

@@ -6,7 +6,14 @@ Every row that can belong to a project carries it, in every unique key.
 
 from artifacts.tables.base import metadata
 from artifacts.tables.content import artifact, digest_alias, receipt, reference
-from artifacts.tables.evidence import attestation, attestation_subject, unfiled_segment, unfiled_statement
+from artifacts.tables.evidence import (
+    attestation,
+    attestation_subject,
+    log_head,
+    log_leaf,
+    unfiled_segment,
+    unfiled_statement,
+)
 from artifacts.tables.retention import hold, hold_event, last_use, tombstone
 from artifacts.tables.steps import run, step, step_dep, step_input, step_ledger, step_output
 from artifacts.tables.tenancy import idempotency, project, token
@@ -24,6 +31,8 @@ __all__ = [
     "idempotency",
     "last_use",
     "location",
+    "log_head",
+    "log_leaf",
     "metadata",
     "pack",
     "project",

@@ -54,3 +54,31 @@ unfiled_statement = sa.Table(
     sa.PrimaryKeyConstraint("step", "builder_id", "record_digest"),
     sqlite_with_rowid=False,
 )
+
+# The log is the whole bucket's: numbers come one after the other, whosever the signature is.
+log_leaf = sa.Table(
+    "log_leaf",
+    metadata,
+    sa.Column("number", sa.BigInteger, nullable=False, autoincrement=False),
+    project_column(),
+    sa.Column("bundle", sa.LargeBinary(32), nullable=False),
+    sa.Column("hash", sa.LargeBinary(32), nullable=False),
+    # The leaf itself, until a checkpoint is published that covers it; then its tile has it.
+    sa.Column("leaf", sa.LargeBinary),
+    sa.PrimaryKeyConstraint("number"),
+    sa.UniqueConstraint("project", "bundle"),
+)
+
+log_head = sa.Table(
+    "log_head",
+    metadata,
+    sa.Column("origin", sa.Text, nullable=False),
+    # What was signed last, or is about to be: the row decides before the checkpoint is published.
+    sa.Column("size", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("root", sa.LargeBinary(32)),
+    # Who may add to the log.
+    sa.Column("owner", sa.Text),
+    sa.Column("lease_until", Moment, nullable=False, server_default="0"),
+    sa.PrimaryKeyConstraint("origin"),
+    sqlite_with_rowid=False,
+)

@@ -8,6 +8,7 @@
 5. Links between steps, once all steps are there.
 6. Trees, whose bytes are all read again.
 7. What is left: names of runs, statements without a record. A grace period begins for all bytes.
+8. The log, once all that may be a leaf is there.
 """
 
 from __future__ import annotations
@@ -32,9 +33,11 @@ from artifacts.seal import Seal
 from artifacts.sealing import SIGN
 from artifacts.storage.protocol import Listed, ObjectStore
 from provenance.keys import PublicKey
+from provenance.log.notes import NoteKey
 from provenance.reindex import journal, statements
 from provenance.reindex.control import NOTHING_BARRED, PURGED, Barred, file_control
 from provenance.reindex.journal import Facts, Issued
+from provenance.reindex.log import LogFiler
 from provenance.reindex.reading import abreast, chunked, each, lying
 from provenance.reindex.receipts import receipted
 from provenance.reindex.records import Judge, Segment, by_project, consistent
@@ -57,6 +60,8 @@ class Believing:
     own_builder: str
     seal: Seal | None
     unsealed: bool = False
+    log_key: NoteKey | None = None
+    """The key of the log; without one it is not filed."""
 
 
 @dataclass(slots=True)
@@ -104,6 +109,8 @@ class Reindexer:
             await self._link(project)  # 5
         await self._trees(found)  # 6
         await self._end(found, evidence)  # 7
+        filer = LogFiler(self.database, self.store, self.clock, frozenset(trust.keys), self.report, self.told)
+        await filer.file(self.believing.log_key)  # 8
         async with self.database.writing() as connection:
             await uses.name_everything(connection, at=self._now)
             await reindexing.end_filing(connection)

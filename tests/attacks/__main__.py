@@ -41,6 +41,7 @@ FROM: Final[Mapping[str, tuple[str, ...]]] = {
     "test_races": ("a project token", "signer process, or its key"),
     "test_reput_between_hash_and_publish": ("a URL of the object store",),
     "test_second_bytes": ("a project token",),
+    "test_rewritten_log": ("database", "bucket or data directory", "signer process, or its key"),
     "test_secrets_stay_out": ("database", "bucket or data directory"),
     "test_step_tokens": ("a step token",),
     "test_step_uploads": ("a step token",),

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from artifacts.errors import CorruptedError, ForbiddenError
-from provenance.signers import local
+from provenance.signers import private_files
 from provenance.signers.local import LocalSigner
 from provenance.signing import sealed
 
@@ -63,7 +63,7 @@ def test_a_slower_maker_keeps_the_key_of_the_faster(path: Path) -> None:
     signer = LocalSigner.open_or_create(path)
     draft = path.with_name("draft")
     draft.write_bytes(b"another key")
-    local._publish(draft, path)
+    private_files._publish(draft, path)
     assert LocalSigner.open(path) == signer
 
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "diff": "show what differs between two directories",
     "verify": "check who says how something was made",
     "trace": "show what something was made from, or what was made from it",
+    "audit": "check that the log of what was signed only ever grew",
     "flush": "deliver what was recorded while the service was away",
     "digest": "print the digest of files",
     "cache": "show or empty what this machine keeps of what it fetched",

@@ -149,6 +149,18 @@ class Service:
         answer = self.transport.ask(Request("GET", f"/v1/attestations/{_quoted(digest)}"))
         return _found(answer).body
 
+    def log_checkpoint(self) -> bytes:
+        """Return the newest checkpoint of the log, a signed note."""
+        return _found(self.transport.ask(Request("GET", "/v1/log/checkpoint"))).body
+
+    def log_tile(self, path: str) -> bytes:
+        """Return a tile of the log by its name."""
+        return _found(self.transport.ask(Request("GET", f"/v1/log/tile/{path}"))).body
+
+    def log_proof(self, digest: str) -> bytes:
+        """Return the proof that a bundle is logged, as text."""
+        return _found(self.transport.ask(Request("GET", f"/v1/log/proof/{_quoted(digest)}?format=text"))).body
+
     def public_keys(self) -> list[Document]:
         """Return the public keys the service claims; trust none that is not pinned."""
         return listed(self._get("/.well-known/custody/keys.json"), "keys")

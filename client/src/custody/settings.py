@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from custody.errors import MisuseError
 
-_MEMBERS = ("url", "token", "pin")
+_MEMBERS = ("url", "token", "pin", "log_key")
 _MAX_FILE = 64 * 1024
 
 
 class Settings(NamedTuple):
-    """The address of a service, the token for it, and the pinned key.
+    """The address of a service, the token for it, and the pinned keys.
 
     Invariant: `token` was meant for `url`. A token from the file is dropped when
     the address came from elsewhere, so that it never travels to another host.
@@ -29,6 +29,7 @@ class Settings(NamedTuple):
     token: str | None = None
     pin: str | None = None
     step: str | None = None
+    log_key: str | None = None
 
     def address(self) -> str:
         """Return the address of the service.
@@ -60,6 +61,7 @@ def load(environ: Mapping[str, str], *, url: str | None = None, pin: str | None 
         token=token,
         pin=pin or environ.get("CUSTODY_PIN") or filed.pin,
         step=environ.get("CUSTODY_STEP") or None,
+        log_key=environ.get("CUSTODY_LOG_KEY") or filed.log_key,
     )
 
 
