@@ -12,7 +12,7 @@ from provenance.log.notes import NoteSigner
 from provenance.log.objects import LogObjects
 from provenance.log.tiles import Tile
 from tests.attacks.remains import change
-from tests.provenance.log.test_appending import published, some_built
+from tests.provenance.log.published import published, some_built
 from tests.service import Service
 
 pytestmark = pytest.mark.both_databases
