@@ -14,7 +14,7 @@ def main(arguments: list[str]) -> int:
     """Return 1 where an answer was a 5xx, or not as the document says."""
     parser = argparse.ArgumentParser(prog="python -m tests.interface", description=__doc__)
     parser.add_argument(
-        "--examples", type=int, default=200, help="cases of each operation, in each of two runs"
+        "--examples", type=int, default=300, help="cases of each operation, in each of two runs"
     )
     parser.add_argument("--seed", type=int, default=20261122)
     given = parser.parse_args(arguments)

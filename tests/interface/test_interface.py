@@ -9,8 +9,8 @@ import pytest
 
 from tests.interface.running import run_both
 
-EXAMPLES = int(os.environ.get("CUSTODY_EXAMPLES", "200"))
-LEAST = 100 * EXAMPLES
+EXAMPLES = int(os.environ.get("CUSTODY_EXAMPLES", "300"))
+LEAST = 20_000 * EXAMPLES // 300
 SEED = 20261122
 
 
