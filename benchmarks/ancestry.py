@@ -13,14 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.settings import Settings
 from artifacts.db import Database, connect
 from artifacts.digest import Digest
-from artifacts.limits import MAX_LINEAGE_STEPS
-from artifacts.queries import lineage
 from benchmarks import requests
 from benchmarks.finished_steps import PROJECT
 from benchmarks.grounds import Ground
 from benchmarks.results import Bar, Measured, Result, at_most
 from benchmarks.rounds import Scale, in_turns, timed
-from provenance.lineage import trace
+from provenance.lineage import trace, walk
 
 _DEPTH = 20
 _REPEATS = 5
@@ -64,7 +62,7 @@ def traced(ground: Ground, settings: Settings, steps: int, size: str, scale: Sca
     peer = Measured("recursive query over inputs and outputs", textbook, "ms")
     bars = [at_most(1 / 10)] if ground.cluster is None else [Bar(5, at_most=True, own=True), at_most(1 / 10)]
     return [
-        Result("P9", work, Measured("a query a level over step_dep", walked, "ms"), peer, ground.place, bars),
+        Result("P9", work, Measured("walk over step_dep", walked, "ms"), peer, ground.place, bars),
         Result(
             "P9",
             f"{work}, with their inputs, outputs and attestations",
@@ -82,13 +80,7 @@ async def _read(database: Database, asked: Asked, root: Digest) -> dict[str, int
 
 
 async def _walked(connection: AsyncConnection, root: Digest) -> dict[str, int]:
-    frontier = await lineage.makers(connection, PROJECT, root, limit=MAX_LINEAGE_STEPS)
-    levels = dict.fromkeys(frontier, 1)
-    for level in range(2, _DEPTH + 1):
-        near = await lineage.next_level(connection, PROJECT, frontier, up=True, limit=MAX_LINEAGE_STEPS)
-        frontier = [step for step in near if step not in levels]
-        levels |= dict.fromkeys(frontier, level)
-    return levels
+    return (await walk(connection, PROJECT, root, up=True, depth=_DEPTH))[0]
 
 
 async def _whole(connection: AsyncConnection, root: Digest) -> dict[str, int]:

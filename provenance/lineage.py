@@ -8,10 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.digest import Digest
 from artifacts.limits import MAX_LINEAGE_STEPS
-from artifacts.queries import attestations, lineage
+from artifacts.queries import attestations, lineage, links
 from artifacts.queries.attestations import AttestationRow
 from artifacts.queries.lineage import TracedRef, TracedStep
+from artifacts.queries.links import Bounds
 
+_MOST_ROWS = 4096
+"""Rows that one statement of a walk may look at before the next one goes on."""
 _MAX_REFS = 20_000
 """Inputs of all steps of one trace together, and likewise outputs."""
 
@@ -50,21 +53,7 @@ async def trace(
     steps that used it, and what was made from their outputs. Each step is met once, at
     its nearest level, so circles end by themselves.
     """
-    start = lineage.makers if up else lineage.users
-    found = await start(connection, project, root, limit=MAX_LINEAGE_STEPS + 1)
-    levels: dict[str, int] = dict.fromkeys(found[:MAX_LINEAGE_STEPS], 1)
-    truncated = len(found) > MAX_LINEAGE_STEPS
-    frontier = list(levels)
-    for level in range(2, depth + 1):
-        if not frontier or truncated:
-            break
-        limit = len(levels) + MAX_LINEAGE_STEPS
-        near = await lineage.next_level(connection, project, frontier, up=up, limit=limit)
-        new = [id_ for id_ in near if id_ not in levels]
-        room = MAX_LINEAGE_STEPS - len(levels)
-        truncated = len(new) > room
-        frontier = new[:room]
-        levels |= dict.fromkeys(frontier, level)
+    levels, truncated = await walk(connection, project, root, up=up, depth=depth)
     ids = list(levels)
     inputs = await lineage.inputs(connection, project, ids, limit=most_refs + 1)
     outputs = await lineage.outputs(connection, project, ids, limit=most_refs + 1)
@@ -72,6 +61,33 @@ async def trace(
     truncated = truncated or max(len(inputs), len(outputs)) > most_refs
     steps = await _described(connection, project, levels, inputs[:most_refs], outputs[:most_refs])
     return Trace(steps, truncated)
+
+
+async def walk(
+    connection: AsyncConnection,
+    project: str,
+    root: Digest,
+    *,
+    up: bool,
+    depth: int,
+    most_rows: int = _MOST_ROWS,
+) -> tuple[dict[str, int], bool]:
+    """The level of each step that `trace` meets, nearest first, and whether there were more."""
+    start = lineage.makers if up else lineage.users
+    found = await start(connection, project, root, limit=MAX_LINEAGE_STEPS + 1)
+    levels: dict[str, int] = dict.fromkeys(found[:MAX_LINEAGE_STEPS], 1)
+    truncated = len(found) > MAX_LINEAGE_STEPS
+    frontier, reached = list(levels), 1
+    while frontier and reached < depth and not truncated:
+        bounds = Bounds(depth - reached, len(levels) + MAX_LINEAGE_STEPS, most_rows)
+        near = await links.near(connection, project, frontier, bounds, up=up)
+        new = [id_ for id_ in near if id_ not in levels]
+        room = MAX_LINEAGE_STEPS - len(levels)
+        truncated = len(new) > room
+        levels |= {id_: reached + near[id_] for id_ in new[:room]}
+        reached += max(near.values(), default=depth)
+        frontier = [id_ for id_, level in levels.items() if level == reached]
+    return levels, truncated
 
 
 async def _described(
