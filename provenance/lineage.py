@@ -13,6 +13,8 @@ from artifacts.queries.attestations import AttestationRow
 from artifacts.queries.lineage import TracedRef, TracedStep
 from artifacts.queries.links import Bounds
 
+_LEVELS_AT_ONCE = 4
+"""A statement meets a step once at each distance: more levels are fewer statements, and more rows."""
 _MOST_ROWS = 4096
 """Rows that one statement of a walk may look at before the next one goes on."""
 _MAX_REFS = 20_000
@@ -79,7 +81,8 @@ async def walk(
     truncated = len(found) > MAX_LINEAGE_STEPS
     frontier, reached = list(levels), 1
     while frontier and reached < depth and not truncated:
-        bounds = Bounds(depth - reached, len(levels) + MAX_LINEAGE_STEPS, most_rows)
+        far = min(depth - reached, _LEVELS_AT_ONCE)
+        bounds = Bounds(far, len(levels) + MAX_LINEAGE_STEPS, most_rows)
         near = await links.near(connection, project, frontier, bounds, up=up)
         new = [id_ for id_ in near if id_ not in levels]
         room = MAX_LINEAGE_STEPS - len(levels)
