@@ -21,7 +21,7 @@ from provenance.log.checkpoint import Checkpoint
 from provenance.log.objects import LogObjects
 from provenance.reindex import log
 from tests.attacks.remains import change, query
-from tests.provenance.log.test_appending import empty_queue, published, some_built
+from tests.provenance.log.published import empty_queue, published, some_built
 from tests.reindex.corpus import believing, reindex
 from tests.service import Service
 
