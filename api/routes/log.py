@@ -46,7 +46,11 @@ async def tile(path: str, _caller: ProjectCaller, here: PartsHere) -> Response:
     return Response(content, headers=_FIXED, media_type="application/octet-stream")
 
 
-@router.get("/proof/{digest}", response_model=ProofAnswer)
+@router.get(
+    "/proof/{digest}",
+    response_model=ProofAnswer,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 async def proof(
     digest: str,
     caller: ProjectCaller,

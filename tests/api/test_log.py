@@ -55,6 +55,13 @@ async def test_checkpoint_key_and_tiles_are_those_of_a_tiled_log(service: Servic
     assert key == service.appender().signer.key
 
 
+async def test_before_anything_is_logged_there_is_no_checkpoint(service: Service) -> None:
+    async with service.client() as client:
+        answer = await client.get("/v1/log/checkpoint")
+    assert answer.status_code == 404
+    assert "nothing was logged" in answer.text
+
+
 async def test_a_proof_shows_that_a_statement_is_logged(service: Service) -> None:
     digests = await logged(service)
     key = service.appender().signer.key

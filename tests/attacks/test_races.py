@@ -179,6 +179,22 @@ async def test_two_signers_with_the_same_job_leave_one_statement(
     assert [row[2] for row in left.rows["queue"]] == ["log"] * 50
 
 
+async def test_a_job_for_what_was_signed_long_ago_signs_and_logs_nothing_again(
+    service: Service, client: httpx2.AsyncClient
+) -> None:
+    step = await begin(client)
+    await finish(client, step)
+    for _ in range(2):
+        async with service.database.writing() as connection:
+            await queue.enqueue(connection, [("default", SIGN, step.id)], available_at=0)
+        async with service.database.writing() as connection:
+            (job,) = await queue.take(connection, SIGN, owner="one", now=1 << 50, lease_ms=1, limit=1)
+        await service.attester.attest(job)
+    left = remains(service.folder / "data")
+    assert len(left.rows["attestation"]) == len(left.keys("attestations/")) == 1
+    assert [row[2] for row in left.rows["queue"]] == ["log"]
+
+
 async def test_a_late_result_never_ends_somebody_elses_job(
     service: Service, client: httpx2.AsyncClient
 ) -> None:

@@ -221,6 +221,7 @@ def test_every_process_does_its_work_with_what_it_is_given_and_is_refused_nothin
     assert json.loads(told.stdout) == {
         "CUSTODY_URL": f"http://127.0.0.1:{stack.port}",
         "CUSTODY_PIN": keys[-1]["keyid"],
+        "CUSTODY_LOG_KEY": running.ask("GET", "/v1/log/key")[1].decode().strip(),
     }
     # The operator's folder has no key, and a bucket is believed by nobody.
     assert stack.run("operator", "env").returncode == 3
@@ -266,7 +267,7 @@ def test_nobody_writes_in_the_place_of_another(stack: Stack) -> None:
             layout.receipt("default", digest, "tree"),
             layout.tree_layout("default", digest),
             layout.refusal("default", an_id(), digest),
-            Key("log/checkpoint"),
+            Key("log/tile/0/999"),
             Key("projects/default/cache/trusted/x"),
         ],
         "worker": [
