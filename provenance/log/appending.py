@@ -212,8 +212,9 @@ class Appender:
     async def _decide(self, head: Head) -> None:
         async with self.database.writing() as connection:
             await self._check_leads(connection)
-            if not await log_leaves.decide(connection, self._origin, self.owner, head):
-                raise EvidenceError(AGED, hint=HINT, size=head.size)
+            decided = await log_leaves.decide(connection, self._origin, self.owner, head)
+        if not decided:
+            raise EvidenceError(AGED, hint=HINT, size=head.size)
 
     def _entry(self, row: Numbered, number: int) -> bytes:
         """The leaf of a row, which is believed if it was made here, or by its own signature.
