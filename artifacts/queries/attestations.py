@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from artifacts.digest import Digest
 from artifacts.queries.addresses import address
-from artifacts.queries.dialect import among, insert_new, insert_one
+from artifacts.queries.dialect import insert_new, insert_one
 from artifacts.steps import StepState
 from artifacts.tables import attestation, attestation_subject, step
 
@@ -109,23 +107,20 @@ def _row(found: sa.Row[tuple[object, ...]]) -> AttestationRow:
     return AttestationRow(**named)
 
 
+_OF_STEPS = (
+    sa.select(*_COLUMNS)
+    .where(
+        attestation.c.project == sa.bindparam("project"),
+        attestation.c.step.in_(sa.bindparam("steps", expanding=True)),
+    )
+    .order_by(attestation.c.signed_at, attestation.c.digest)
+)
+
+
 async def of_steps(connection: AsyncConnection, project: str, steps: Sequence[str]) -> list[AttestationRow]:
     """The statements about what `steps` did."""
-    asked = {"project": project, "steps": list(steps)}
-    found = await connection.execute(_of_steps(connection.dialect.name), asked)
+    found = await connection.execute(_OF_STEPS, {"project": project, "steps": list(steps)})
     return [_row(row) for row in found]
-
-
-@cache
-def _of_steps(dialect: str) -> sa.Select[Any]:  # Any: columns of several types
-    return (
-        sa.select(*_COLUMNS)
-        .where(
-            attestation.c.project == sa.bindparam("project"),
-            among(dialect, attestation.c.step, "steps"),
-        )
-        .order_by(attestation.c.signed_at, attestation.c.digest)
-    )
 
 
 async def about(

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from artifacts.digest import Digest
 from artifacts.limits import MAX_LINEAGE_STEPS
-from artifacts.queries import links
+from artifacts.queries import lineage, links
 from artifacts.queries.addresses import address
 from artifacts.queries.links import Bounds
 from artifacts.tables import artifact, run, step, step_dep, step_input, step_output
@@ -128,3 +128,19 @@ async def test_a_level_reads_the_links_of_its_steps_only(service: Service, up: b
         assert searches
         assert all(("step=?" if up else "dep=?") in search for search in searches), plan
     index.close()
+
+
+@pytest.mark.both_databases
+async def test_the_limit_of_what_steps_touched_is_known_to_whoever_plans_the_statement(
+    service: Service,
+) -> None:
+    sent: list[str] = []
+    async with service.database.reading() as connection:
+
+        def note(_connection: object, _cursor: object, statement: str, *_others: object) -> None:
+            sent.append(statement)
+
+        sa.event.listen(connection.sync_connection, "before_cursor_execute", note)
+        await lineage.inputs(connection, DEFAULT, STEPS, limit=4321)
+        await lineage.outputs(connection, DEFAULT, STEPS, limit=4321)
+    assert ["LIMIT 4321" in statement for statement in sent if "JOIN artifact" in statement] == [True, True]
