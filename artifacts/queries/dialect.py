@@ -33,16 +33,6 @@ def octets(connection: AsyncConnection, text: sa.ColumnElement[str]) -> sa.Colum
     return sa.func.length(sa.cast(text, sa.LargeBinary))
 
 
-def among(dialect: str, column: sa.ColumnElement[str], name: str) -> sa.ColumnElement[bool]:
-    """Whether `column` is one of the texts that are bound as the list `name`.
-
-    On PostgreSQL one statement, however many they are: it is planned once a connection.
-    """
-    if dialect == "postgresql":
-        return column == sa.any_(sa.bindparam(name, type_=postgresql.ARRAY(sa.Text)))
-    return column.in_(sa.bindparam(name, expanding=True))
-
-
 def hexed(dialect: str, raw: sa.ColumnElement[bytes]) -> sa.ColumnElement[str]:
     """`raw` in lower-case hex digits."""
     if dialect == "postgresql":

@@ -18,7 +18,6 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from artifacts.queries.dialect import among
 from artifacts.tables import step_dep
 
 _ANY_NUMBER: Final = 2**31 - 1
@@ -62,7 +61,7 @@ async def _first_level(
     connection: AsyncConnection, project: str, steps: Sequence[str], *, up: bool, limit: int
 ) -> Near:
     asked = {"project": project, "steps": list(steps), "most": limit}
-    found: list[str] = list(await connection.scalars(_next(connection.dialect.name, up), asked))
+    found: list[str] = list(await connection.scalars(_next(up), asked))
     return dict.fromkeys(found, 1)
 
 
@@ -84,6 +83,7 @@ def _walk(dialect: str, up: bool) -> sa.TextualSelect:
     """Built once: building it takes longer than running it."""
     here, there = ("step", "dep") if up else ("dep", "step")
     if dialect == "postgresql":
+        # One statement, however many steps: of each other number PostgreSQL would make another plan.
         among, order = "= ANY(:steps)", ""
         steps = sa.bindparam("steps", type_=postgresql.ARRAY(sa.Text))
     else:
@@ -94,13 +94,13 @@ def _walk(dialect: str, up: bool) -> sa.TextualSelect:
 
 
 @cache
-def _next(dialect: str, up: bool) -> sa.Select[tuple[str]]:
+def _next(up: bool) -> sa.Select[tuple[str]]:
     here, there = (step_dep.c.step, step_dep.c.dep) if up else (step_dep.c.dep, step_dep.c.step)
     # Its limit limits nothing. It keeps SQLite from reading every link of the project in the order
     # that is asked for, in place of the few of `steps`.
     near_ones = (
         sa.select(there.label("there"))
-        .where(step_dep.c.project == sa.bindparam("project"), among(dialect, here, "steps"))
+        .where(step_dep.c.project == sa.bindparam("project"), here.in_(sa.bindparam("steps", expanding=True)))
         .limit(sa.literal_column(str(_ANY_NUMBER), sa.Integer))
         .subquery()
     )

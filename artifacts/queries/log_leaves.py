@@ -10,8 +10,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from artifacts import tables
 from artifacts.digest import Digest
 from artifacts.queries.dialect import hexed, insert_new, insert_one, slices
+from artifacts.steps import StepState
 from artifacts.tables import attestation, hold_event, log_head, log_leaf, tombstone
 
 LOG: Final = "log"
@@ -181,13 +183,23 @@ async def steps_of(connection: AsyncConnection, leaves: Sequence[Numbered]) -> d
 
 
 async def unlogged_attestations(connection: AsyncConnection) -> list[tuple[str, Digest]]:
-    """The project and the digest of each signed statement that is no leaf."""
+    """The project and the digest of each signed statement that is no leaf.
+
+    Left out are those of steps that are still `sealed`: the signer that was cut off has their job,
+    and logs them when they are signed, so that no step is logged before it is signed.
+    """
     logged = sa.select(log_leaf.c.number).where(
         log_leaf.c.project == attestation.c.project, log_leaf.c.bundle == attestation.c.digest
     )
+    steps = tables.step.c
+    under_way = sa.select(steps.id).where(
+        steps.project == attestation.c.project,
+        steps.id == attestation.c.step,
+        steps.state == StepState.SEALED.value,
+    )
     found = await connection.execute(
         sa.select(attestation.c.project, attestation.c.digest)
-        .where(~logged.exists())
+        .where(~logged.exists(), ~under_way.exists())
         .order_by(attestation.c.signed_at, attestation.c.digest)
     )
     return [(project, Digest.sha256(raw)) for project, raw in found]
