@@ -162,7 +162,8 @@ class TreeFiler:
     async def _check(self, named: Named, trees: Trees, at: datetime, vouched: Digest) -> None:
         await trees.propose(named.project, named.digest, [])
         checker = Checker(self._database, self._store, Standing(at))
-        for job in await self._job(named, at):
+        jobs = await self._job(named, at)
+        for job in jobs:
             await checker.check(job)
         row = await trees.find(named.project, named.digest)
         if row.state is TreeState.PRESENT:
