@@ -17,6 +17,12 @@ QUICK = {"capture", "statements", "startup", "packing"}
 PATIENT = (pytest.mark.slow, pytest.mark.timeout(900))
 
 
+@pytest.fixture(autouse=True)
+def untraced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is measured starts dozens of processes, none of which is to count its lines meanwhile."""
+    monkeypatch.delenv("COVERAGE_PROCESS_CONFIG", raising=False)
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in QUICK else PATIENT) for name in NAMES]
 )

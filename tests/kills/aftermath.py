@@ -36,7 +36,7 @@ def assert_kept(running: Running, promises: Iterable[Promised]) -> tuple[int, in
     """All that was acknowledged is there, once; how many steps and blobs that were."""
     promised = list(promises)
     steps = {id_: outcome for one in promised for id_, outcome in one.steps.items()}
-    blobs = {digest: content for one in promised for digest, content in one.blobs.items()}
+    blobs = {digest: size for one in promised for digest, size in one.blobs.items()}
     refused = [text for one in promised for text in one.refused]
     assert refused == [], "\n".join(refused[:10])
     _assert_blobs(running, blobs)
@@ -45,10 +45,10 @@ def assert_kept(running: Running, promises: Iterable[Promised]) -> tuple[int, in
     return len(steps), len(blobs)
 
 
-def _assert_blobs(running: Running, blobs: dict[str, bytes]) -> None:
-    for digest, content in blobs.items():
+def _assert_blobs(running: Running, blobs: dict[str, int]) -> None:
+    for digest, size in blobs.items():
         status, got = running.ask("GET", f"/v1/blobs/{digest}")
-        assert (status, sha256(got)) == (200, sha256(content))
+        assert (status, len(got), f"sha256:{sha256(got)}") == (200, size, digest)
     wanted = list(blobs)
     for start in range(0, len(wanted), 1000):
         _, answer = running.ask("POST", "/v1/blobs/missing", {"digests": wanted[start : start + 1000]})
